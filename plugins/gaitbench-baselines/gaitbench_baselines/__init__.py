@@ -1,0 +1,1 @@
+"""Published gait models and trivial baselines for gaitbench."""

@@ -1,0 +1,1 @@
+"""Silhouette datasets for gaitbench."""
