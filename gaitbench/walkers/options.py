@@ -1,0 +1,91 @@
+"""What a user can choose about the walkers: how many, how seen, how large, how difficult."""
+
+from typing import Self
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from gaitbench.dataset import BuilderOptions
+
+__all__ = ["CONDITIONS", "WalkersOptions"]
+
+CONDITIONS = (
+    *("nm-01", "nm-02", "nm-03", "nm-04"),
+    *("bg-01", "bg-02"),
+    *("cl-01", "cl-02"),
+    *("nt-01", "nt-02"),
+    *("oc-01",),
+    *("dn-01", "df-01"),
+)
+"""Normal, bag, coat, night, occlusion, near and far, with the number of the take."""
+
+
+class WalkersOptions(BuilderOptions):
+    """Size, sensors and difficulty of the walkers."""
+
+    num_train_subjects: PositiveInt = 60
+    """Training subjects; they come first: ``0001`` and up."""
+    num_test_subjects: PositiveInt = 40
+    """Test subjects; their numbers follow on."""
+    conditions: tuple[str, ...] = CONDITIONS
+    """What is recorded of everybody; a subset of :data:`CONDITIONS`."""
+    views_deg: tuple[int, ...] = (0, 45, 90, 135, 180, 225, 270, 315)
+    """Directions that the walker is seen from: 0 walks towards the sensor, 90 shows the left side, 180 the back."""
+    seed: NonNegativeInt = 0
+    """Another seed, other people."""
+
+    num_frames: PositiveInt = 18
+    """Camera frames per sequence."""
+    camera_rate_hz: PositiveFloat = 15.0
+    """Camera frames per second; the LiDAR turns half as fast and shares every second instant."""
+    silhouette_px: int = Field(default=64, ge=16, le=512)
+    """Rows and columns of silhouettes, depth images and parsings."""
+    lidar_depth_px: int = Field(default=64, ge=16, le=512)
+    """Rows and columns of projected LiDAR frames."""
+    rgb_height_px: int = Field(default=128, ge=32, le=1024)
+    """Rows of colour crops."""
+    rgb_width_px: int = Field(default=64, ge=16, le=1024)
+    """Columns of colour crops."""
+
+    spread: NonNegativeFloat = 1.8
+    """How different people are: factor on the standard deviations of body and motion that adults show. 1 is hard for
+    small training sets, above 2 is easy and looks odd."""
+    attribute_effect: NonNegativeFloat = 1.0
+    """How visibly the 15 attributes change body and motion."""
+    take_variation: NonNegativeFloat = 1.0
+    """How different two walks of one person are."""
+
+    range_m: tuple[PositiveFloat, PositiveFloat] = (5.0, 8.5)
+    """Distance from the sensor to the middle of the walk, smallest and largest."""
+    near_range_m: tuple[PositiveFloat, PositiveFloat] = (3.6, 4.4)
+    """The same in condition ``dn``."""
+    far_range_m: tuple[PositiveFloat, PositiveFloat] = (12.0, 15.0)
+    """The same in condition ``df``."""
+    lidar_step_deg: float = Field(default=0.2, ge=0.05, le=2.0)
+    """Angle between neighbouring LiDAR beams, both ways."""
+    lidar_noise_m: NonNegativeFloat = 0.02
+    """Standard deviation of measured ranges."""
+    lidar_dropout: float = Field(default=0.05, ge=0.0, lt=1.0)
+    """Share of returns that are lost; a lost return is no point at all."""
+    joint_bias_m: NonNegativeFloat = 0.03
+    """Standard deviation of a joint's error that lasts for a sequence, as pose estimators have it."""
+    joint_noise_m: NonNegativeFloat = 0.02
+    """Standard deviation of a joint's error from frame to frame."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        """Refuse what would give an empty or ambiguous dataset."""
+        if unknown := [c for c in self.conditions if c not in CONDITIONS]:
+            raise ValueError(f"unknown conditions {unknown}; choose from {', '.join(CONDITIONS)}")
+        if not self.conditions or len(set(self.conditions)) != len(self.conditions):
+            raise ValueError(f"conditions must be one or more different ones, got {list(self.conditions)}")
+        if not self.views_deg or len(set(self.views_deg)) != len(self.views_deg):
+            raise ValueError(f"views_deg must be one or more different angles, got {list(self.views_deg)}")
+        if bad := [v for v in self.views_deg if not 0 <= v < 360]:
+            raise ValueError(f"views_deg must lie in 0..359, got {bad}")
+        for name in ("range_m", "near_range_m", "far_range_m"):
+            low, high = getattr(self, name)
+            if not 2.5 <= low <= high <= 60:
+                raise ValueError(f"{name} must be 2.5 m <= smallest <= largest <= 60 m, got {low} and {high}")
+        if self.num_train_subjects + self.num_test_subjects > 9999:
+            raise ValueError("more than 9999 subjects do not fit their four-digit names")
+        return self
