@@ -1,14 +1,23 @@
 """The record of one run: what was measured, on what, by which code. Fractions at full precision.
 
-A record is JSON with a versioned schema. Beside it lies the per-probe table (Parquet), from which every
-headline number can be recomputed.
+A record is JSON with a versioned schema (``record.json``). Beside it lie the tables of evidence (Parquet), from which
+every number can be recomputed: ``gaitbench.tasks.audit`` does.
 """
 
+import hashlib
+import json
+from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gaitbench.atomic import write_bytes, write_text
+from gaitbench.errors import RecordError
 
 __all__ = [
+    "RECORD_FILE",
     "SCHEMA_VERSION",
     "DataProvenance",
     "Environment",
@@ -16,7 +25,16 @@ __all__ = [
     "RunRecord",
     "Score",
     "TrainingSummary",
+    "read_record",
+    "read_tables",
+    "record_text",
+    "same_result",
+    "table_bytes",
+    "write_record",
 ]
+
+RECORD_FILE = "record.json"
+"""Name of a record in its folder."""
 
 SCHEMA_VERSION = 1
 """Version of the record's schema."""
@@ -79,6 +97,8 @@ class ModelProvenance(_Part):
     preset: str
     fidelity: str
     open_points: tuple[str, ...] = ()
+    is_trivial: bool = False
+    """True for the trivial baseline that every task ships."""
     note: str = ""
     """What a reader of a table must know, such as a reduced width."""
     plugin: str
@@ -134,3 +154,150 @@ class RunRecord(_Part):
     evidence: dict[str, str] = Field(default_factory=dict)
     """Name of a table beside the record to its sha256."""
     environment: Environment
+
+
+def write_record(folder: Path, record: RunRecord, tables: dict[str, pa.Table]) -> RunRecord:
+    """Write a record and its evidence; the record comes last, so a folder that has one is whole.
+
+    Args:
+        folder: Created when needed.
+        record: Its ``evidence`` is filled here.
+        tables: Name to table, written as ``NAME.parquet``.
+
+    Returns:
+        The record as written, with the sha256 of every table.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    contents = {name: table_bytes(table) for name, table in tables.items()}
+    evidence = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    record = record.model_copy(update={"evidence": evidence})
+    for name, content in contents.items():
+        write_bytes(folder / f"{name}.parquet", content)
+    write_text(folder / RECORD_FILE, record_text(record))
+    return record
+
+
+def read_record(folder: Path) -> RunRecord:
+    """Read and validate a record; its evidence is not looked at.
+
+    Args:
+        folder: With ``record.json``.
+
+    Returns:
+        The record.
+
+    Raises:
+        RecordError: There is no record, it is of another schema version, or it does not fit the schema.
+    """
+    path = folder / RECORD_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecordError(
+            f"{folder} has no {RECORD_FILE}: the run is not finished, or this is not its folder"
+        ) from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RecordError(f"{path} cannot be read ({error}); run it again") from error
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version != SCHEMA_VERSION:
+        raise RecordError(
+            f"{path} has schema version {version!r}, this gaitbench reads {SCHEMA_VERSION}; "
+            "install the gaitbench that wrote it, or run it again"
+        )
+    try:
+        return RunRecord.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise RecordError(f"{path} does not fit the schema at {place}: {first['msg']}; run it again") from error
+
+
+def read_tables(folder: Path, record: RunRecord) -> dict[str, pa.Table]:
+    """Read the evidence of a record and check that not one byte of it has changed.
+
+    Args:
+        folder: With the tables.
+        record: Read from the same folder.
+
+    Returns:
+        Name to table.
+
+    Raises:
+        RecordError: A table is missing, altered, or cannot be read.
+    """
+    tables = {}
+    for name, expected in record.evidence.items():
+        path = folder / f"{name}.parquet"
+        if Path(name).name != name:
+            raise RecordError(f"{folder / RECORD_FILE} names a table {name!r} outside its folder")
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise RecordError(f"{path}, the evidence of run {record.run_id}, cannot be read: {error}") from error
+        found = hashlib.sha256(content).hexdigest()
+        if found != expected:
+            raise RecordError(
+                f"{path} was changed after the run: its sha256 is {found[:12]}..., the record says {expected[:12]}...; "
+                "restore the file or run it again"
+            )
+        try:
+            tables[name] = pq.read_table(pa.BufferReader(content))
+        except pa.ArrowException as error:
+            raise RecordError(f"{path} is no Parquet table: {error}; run it again") from error
+    return tables
+
+
+def record_text(record: RunRecord) -> str:
+    """The text of a record's file: JSON, one score per line.
+
+    Args:
+        record: Any record.
+
+    Returns:
+        JSON text with a line break at its end.
+    """
+    content = record.model_dump(mode="json")
+    scores = [json.dumps(score, ensure_ascii=False) for score in content.pop("scores")]
+    head = json.dumps(content, indent=1, ensure_ascii=False)
+    lines = ",\n".join(f"  {score}" for score in scores)
+    return f'{head[:-2]},\n "scores": [\n{lines}\n ]\n}}\n'
+
+
+def table_bytes(table: pa.Table) -> bytes:
+    """Encode a table as small Parquet; the same table gives the same bytes.
+
+    Args:
+        table: Any table.
+
+    Returns:
+        Content of a file.
+    """
+    rising = [name for name in table.column_names if name == "impostors_below"]
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        compression_level=19,
+        use_dictionary=[name for name in table.column_names if name not in rising],
+        column_encoding=dict.fromkeys(rising, "DELTA_BINARY_PACKED"),
+        write_statistics=False,
+        row_group_size=max(1, table.num_rows),
+    )
+    return bytes(sink.getvalue())
+
+
+def same_result(a: RunRecord, b: RunRecord) -> bool:
+    """Tell whether two records say the same but for when and where they were made.
+
+    Args:
+        a: A record.
+        b: Another one.
+
+    Returns:
+        True when everything but :class:`Environment` is equal; NaN equals NaN.
+    """
+    left, right = (record.model_dump_json(exclude={"environment"}) for record in (a, b))
+    return left == right

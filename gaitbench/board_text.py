@@ -1,0 +1,277 @@
+"""Boards as Markdown and as plain text. Percent is rounded here, once."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from gaitbench.board import Board, Cell, Column, Row, Section
+
+__all__ = ["HOW_TO_READ", "board_markdown", "board_text", "index_markdown"]
+
+HOW_TO_READ = (
+    (
+        "Numbers are percent. The value is the mean over seeds, with the standard deviation between seeds after ±, in "
+        "brackets the 95 % interval of that mean from a bootstrap over test subjects (the gallery stays as it is)."
+    ),
+    (
+        "Rows are ordered by the first measured column. A rank like 1-2 is shared: the paired difference to another is"
+        " not significant at 95 %."
+    ),
+    (
+        "A tie between distances counts against the probe. A row marked *trivial* is the baseline of the task; "
+        "*quick* presets are small versions and say little about the published method."
+    ),
+    "EER and TAR@FAR pool the pairs of all cells of a probe group; other numbers are averaged as the protocol says.",
+    (
+        "*Measured* numbers were made by this library, with the records in `runs/`; *reported* numbers were read in "
+        "the cited source and never share a table with them."
+    ),
+)
+"""Lines under every board."""
+
+
+def board_markdown(board: Board) -> str:
+    """Render a board as the README.md beside its records.
+
+    Args:
+        board: Any board.
+
+    Returns:
+        Markdown with a line break at its end.
+    """
+    lines = [
+        f"# {board.task} on {board.dataset}",
+        "",
+        "Built by `gaitbench leaderboard build` from the records in `runs/`; do not edit.",
+    ]
+    for section in board.sections:
+        lines += ["", *_section_markdown(section)]
+    lines += ["", "## How to read this", "", *(f"- {line}" for line in HOW_TO_READ)]
+    return "\n".join(lines) + "\n"
+
+
+def index_markdown(boards: Sequence[tuple[str, Board]]) -> str:
+    """Render the list of all boards.
+
+    Args:
+        boards: Folder, relative to the list, and board.
+
+    Returns:
+        Markdown with a line break at its end.
+    """
+    rows = []
+    for folder, board in boards:
+        for section in board.sections:
+            best = section.rows[0] if section.rows else None
+            title = f"[{board.task} on {board.dataset}]({folder}/README.md)"
+            about = f"{section.dataset_version}, {' + '.join(section.modalities)}"
+            leader = f"{best.model} ({best.preset})" if best else "no complete run"
+            value = _percent(best.cells[section.headline].value) if best else ""
+            rows.append([title, about, str(len(section.rows)), leader, value])
+    head = ["board", "data", "models", "first row", "rank-1, %"]
+    lines = ["# Leaderboards", "", "Built by `gaitbench leaderboard build`; do not edit.", "", *_markdown(head, rows)]
+    return "\n".join(lines) + "\n"
+
+
+def board_text(board: Board) -> str:
+    """Render a board for a terminal.
+
+    Args:
+        board: Any board.
+
+    Returns:
+        Lines of text without markup.
+    """
+    lines = []
+    for section in board.sections:
+        head, rows = _main_table(section)
+        lines += [f"{board.task} on {board.dataset}", *_about(section), "", *_aligned(head, rows)]
+        for label, group_head, group_rows in _tables_by(section, "groups"):
+            lines += ["", f"Rank-1 by probe group{label and f', {label}'}", *_aligned(group_head, group_rows)]
+        if section.partial_rows:
+            lines += ["", "Partial, off the ranking:", *_aligned(*_rows_table(section, section.partial_rows, "main"))]
+        if section.reported:
+            lines += ["", "Reported in papers, rank-1 in percent (not measured here):"]
+            lines += _aligned(*_reported_table(section))
+            lines += [f"source: {source}" for source in dict.fromkeys(row.source for row in section.reported)]
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def _section_markdown(section: Section) -> list[str]:
+    lines = [f"## {section.dataset} {section.dataset_version}, {' + '.join(section.modalities)}", ""]
+    lines += [f"- {line}" for line in _about(section)]
+    lines += ["", "### Measured", "", *_markdown(*_main_table(section))]
+    for table, title in (
+        ("groups", "Rank-1 by probe group"),
+        ("gaps", "Rank-1 by angle between probe and gallery view, mean over groups"),
+    ):
+        for label, head, rows in _tables_by(section, table):
+            lines += ["", f"### {title}{label and f', {label}'}", "", *_markdown(head, rows)]
+    if section.partial_rows:
+        lines += ["", "### Partial runs, off the ranking", ""]
+        lines += ["Subjects or sequences that the protocol needs were missing.", ""]
+        lines += _markdown(*_rows_table(section, section.partial_rows, "main"))
+    if section.reported:
+        lines += ["", "### Reported", "", "Rank-1 in percent as printed; the mean is our arithmetic.", ""]
+        lines += _markdown(*_reported_table(section))
+        lines += ["", *(f"- {note}" for note in _reported_notes(section))]
+    lines += ["", "### Denominators", "", *_markdown(*_denominators(section))]
+    if notes := [note for row in section.rows for note in _row_notes(row)]:
+        lines += ["", "### Notes on models", "", *(f"- {note}" for note in dict.fromkeys(notes))]
+    return lines
+
+
+def _about(section: Section) -> list[str]:
+    lines = [
+        (
+            f"Task version {section.task_version}; protocol {section.protocol} version {section.protocol_version}: "
+            f"{section.protocol_title}. Source: {section.protocol_source}"
+        ),
+        (
+            f"{section.num_test_subjects} test subjects, {section.num_gallery} gallery and {section.num_probes} probe "
+            f"sequences. Data fingerprint {section.fingerprint[:12]}."
+        ),
+    ]
+    if section.options:
+        said = ", ".join(f"{name} {value}" for name, value in section.options.items())
+        lines.append(f"Dataset options: {said}")
+    return lines
+
+
+def _main_table(section: Section) -> tuple[list[str], list[list[str]]]:
+    head, rows = _rows_table(section, section.rows, "main")
+    if section.rows:
+        first = section.rows[0]
+        chances = [_percent(first.cells[column.key].chance) for column in _of(section, "main")]
+        rows.append(["", "*chance*", "", "", "", *chances, *[""] * (len(head) - 5 - len(chances))])
+    return head, rows
+
+
+def _rows_table(section: Section, rows: Iterable[Row], table: str) -> tuple[list[str], list[list[str]]]:
+    rows = list(rows)
+    columns = _of(section, table)
+    extra = list(dict.fromkeys(title for row in rows for title in row.extra))
+    head = ["rank", "model", "preset", "fidelity", "seeds", *(_head(section, column) for column in columns)]
+    head += ["parameters", "train, s", *extra]
+    body = [
+        [
+            _rank(row),
+            row.model + (" *(trivial)*" if row.is_trivial else ""),
+            row.preset,
+            row.fidelity,
+            str(len(row.seeds)),
+            *(_cell(row.cells[column.key], column.key == section.headline) for column in columns),
+            _count(row.num_parameters),
+            f"{row.train_seconds:.0f}",
+            *(row.extra.get(title, "") for title in extra),
+        ]
+        for row in rows
+    ]
+    return head, body
+
+
+def _tables_by(section: Section, table: str) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+    """Direction, head and rows of each table of a kind; none without rows."""
+    columns = _of(section, table)
+    for directions in dict.fromkeys(column.directions for column in columns) if section.rows else ():
+        chosen = [column for column in columns if column.directions == directions]
+        label = " ".join(directions)
+        head = ["model", "preset", *(column.title.removesuffix(label).strip() for column in chosen)]
+        rows = [[row.model, row.preset, *(_cell(row.cells[c.key], False) for c in chosen)] for row in section.rows]
+        rows.append(["*chance*", "", *(_percent(section.rows[0].cells[c.key].chance) for c in chosen)])
+        yield label, head, rows
+
+
+def _reported_table(section: Section) -> tuple[list[str], list[list[str]]]:
+    rows = [
+        [
+            row.model,
+            row.modality,
+            *(_reported(row.values.get(group), group in row.doubtful) for group in section.groups),
+            "" if row.mean is None else f"{row.mean:.1f}",
+        ]
+        for row in section.reported
+    ]
+    return ["model", "modality", *section.groups, "mean"], rows
+
+
+def _reported_notes(section: Section) -> list[str]:
+    notes = []
+    for row in section.reported:
+        notes.append(f"Source: {row.source}. Protocol: {row.protocol}.")
+        if row.note:
+            notes.append(f"{row.model}: {row.note}.")
+    if any(row.doubtful for row in section.reported):
+        notes.append("A number with ? is in doubt; its note says why.")
+    return list(dict.fromkeys(notes))
+
+
+def _denominators(section: Section) -> tuple[list[str], list[list[str]]]:
+    head = ["group", "direction", "comparisons", "counted", "absent", "pairs left out"]
+    rows = [
+        [d.group, d.direction, *(str(n) for n in (d.num_probes, d.num_counted, d.num_absent, d.num_excluded))]
+        for d in section.denominators
+    ]
+    return head, rows
+
+
+def _row_notes(row: Row) -> list[str]:
+    name = f"{row.model} ({row.preset}, {row.plugin})"
+    return [f"{name}: {text}" for text in ([row.note] if row.note else []) + list(row.open_points)]
+
+
+def _of(section: Section, table: str) -> list[Column]:
+    return [column for column in section.columns if column.table == table]
+
+
+def _head(section: Section, column: Column) -> str:
+    where = "" if column.group == "mean" else f" {column.group}"
+    if column.key == section.headline:
+        return f"{column.title}{where} (ranks)" if "rank" in column.title else f"rank-1 {column.title}{where} (ranks)"
+    is_rank_1 = column.metric == "rank_1" and "rank" not in column.title
+    return f"rank-1 {column.title}" if is_rank_1 else column.title
+
+
+def _rank(row: Row) -> str:
+    if row.rank_low is None or row.rank_high is None:
+        return ""
+    return str(row.rank_low) if row.rank_low == row.rank_high else f"{row.rank_low}-{row.rank_high}"
+
+
+def _cell(cell: Cell, is_headline: bool) -> str:
+    if cell.value is None:
+        return "-"
+    text = _percent(cell.value)
+    if cell.seed_sd is not None:
+        text += f" ±{_percent(cell.seed_sd)}"
+    if is_headline and cell.ci_low is not None and cell.ci_high is not None:
+        text += f" [{_percent(cell.ci_low)}, {_percent(cell.ci_high)}]"
+    return text
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f}"
+
+
+def _reported(value: float | None, is_doubtful: bool) -> str:
+    return "" if value is None else f"{value:g}" + ("?" if is_doubtful else "")
+
+
+def _count(number: int) -> str:
+    for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if number >= size:
+            return f"{number / size:.1f} {letter}"
+    return str(number)
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    return [line(head), "|" + "---|" * len(head), *map(line, rows)]
+
+
+def _aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    table = [[cell.replace("*", "") for cell in cells] for cells in (head, *rows)]
+    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+    return [lines[0], "-" * len(lines[0]), *lines[1:]]
