@@ -3,75 +3,60 @@
 ::
 
     DATASET/
-      dataset.json                 card: name, version, modalities, attribute schema, licence, citation, source
+      dataset.json                 card: name, version, modalities, attribute schema, licence, citation, source;
+                                   and every file below with its size and hash
       sequences.arrow              one row per sequence: ids, condition, view, attributes
       streams/MODALITY/*.arrow     one row per sequence, in the same order: packed frames
       manifest.parquet             sequence id, modality, frames, bytes, sha256
 
-Axes: T frames, C channels, H rows, W columns, V joints.
+Opening reads the first two and the manifest whole, compares them with their hashes, and compares the size of every
+shard. A stream's shards are compared with their hashes when the stream is first used (:mod:`gaitbench.integrity`).
+
+Axes: N sequences, T frames, C channels, H rows, W columns, V joints.
 """
 
+import functools
+import hashlib
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
+from gaitbench.bank import FrameBank
+from gaitbench.card import CARD_FILE, Attribute, DatasetCard, FileEntry, PreparedCard, PreparedStream, StreamInfo
+from gaitbench.errors import DatasetError
+from gaitbench.integrity import check_hashes, check_sizes, file_sha256
 from gaitbench.sequence import Frames, SequenceInfo
+from gaitbench.sequence import Sequence as GaitSequence
+from gaitbench.shard import Shard
+from gaitbench.table import SequenceTable
 
-__all__ = ["Attribute", "BuilderOptions", "DatasetBuilder", "DatasetCard", "StreamInfo"]
+if TYPE_CHECKING:
+    import datasets
 
+__all__ = [
+    "Attribute",
+    "BuilderOptions",
+    "DatasetBuilder",
+    "DatasetCard",
+    "FrameBank",
+    "GaitDataset",
+    "SequenceTable",
+    "StreamInfo",
+    "VerifyReport",
+    "verify",
+]
 
-class Attribute(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
-    """One labelled trait of a subject or a walk."""
-
-    name: str
-    """Lower case with underscores, such as ``forward_head``."""
-    title: str
-    """As a reader sees it."""
-    classes: tuple[str, ...]
-    """Class words, in index order."""
-
-
-class StreamInfo(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
-    """The frames of one modality in this dataset."""
-
-    frame_shape: tuple[int, ...]
-    """``(C, H, W)`` of rasters, ``(V, D)`` of joints, ``(D,)`` of points."""
-    frame_rate_hz: float
-    """Frames per second."""
-    scale_to_unit: float = 1.0
-    """Factor from stored values to the modality's unit."""
-
-
-class DatasetCard(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
-    """What the dataset is, in ``dataset.json``."""
-
-    format_version: int = 1
-    """Version of the folder's layout."""
-    name: str
-    """As registered."""
-    version: str
-    """Raised when any frame or label changes."""
-    title: str
-    """One line."""
-    description: str = ""
-    """What it is and what it is not."""
-    streams: dict[str, StreamInfo]
-    """Every modality that the dataset can have, present in this folder or not."""
-    attributes: tuple[Attribute, ...] = ()
-    """Attribute schema; empty without labels."""
-    options: dict[str, object] = Field(default_factory=dict)
-    """Options it was built with; they belong to the fingerprint."""
-    fingerprint_covers: str = "sequence table and the bytes of every stream"
-    """What the fingerprint covers, in words."""
-    licence: str = ""
-    """Licence or terms."""
-    citation: str = ""
-    """What to cite."""
-    source: str = ""
-    """Where it comes from."""
+_AGAIN = "remove the folder and run `gaitbench prepare` again"
 
 
 class BuilderOptions(BaseModel):
@@ -110,3 +95,341 @@ class DatasetBuilder(ABC):
 
         What is yielded for a sequence does not depend on which others are asked for with it.
         """
+
+
+class GaitDataset:
+    """A prepared dataset, or some of its sequences. Nothing is read before it is used, and nothing is written.
+
+    Attributes:
+        root: The folder.
+        card: What the dataset is.
+        table: One row per sequence.
+        modalities: What is present in the folder, in alphabetical order.
+    """
+
+    def __init__(self, files: "_Folder", index: NDArray[np.int64] | None) -> None:
+        self._files = files
+        self._index = index
+        self.root = files.root
+        self.card = files.card.card()
+        self.table = files.table if index is None else files.table.take(index)
+        self.modalities = tuple(sorted(files.card.prepared))
+
+    @classmethod
+    def open(cls, root: Path | str) -> "GaitDataset":
+        """Open a folder, and check that every file is there, whole, and of the right kind.
+
+        Args:
+            root: The folder that :func:`gaitbench.prepare.prepare` wrote.
+
+        Raises:
+            DatasetError: The folder is no prepared dataset, or a file is missing, truncated or altered; the message
+                names the file and the next step.
+        """
+        return cls(_Folder.open(Path(root)), None)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, i: int) -> GaitSequence:
+        """One recorded walk; its frames are decoded as they are asked for.
+
+        Raises:
+            IndexError: There is no such row.
+        """
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"sequence {i} of {len(self)}")
+        row = i % len(self)
+        return GaitSequence(info=self.table.info(row), frames=_LazyFrames(self, row))
+
+    def __iter__(self) -> Iterator[GaitSequence]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"GaitDataset({self.card.name} {self.card.version}, {len(self)} sequences, {', '.join(self.modalities)})"
+
+    def take(self, index: NDArray[np.integer] | NDArray[np.bool_] | Sequence[int]) -> "GaitDataset":
+        """Some of the sequences, by an index array or a mask, in its order; banks follow.
+
+        Raises:
+            IndexError: An index lies outside the dataset.
+        """
+        rows = np.arange(len(self)) if self._index is None else self._index
+        chosen = np.asarray(index)
+        return GaitDataset(self._files, rows[chosen.astype(np.int64) if chosen.size == 0 else chosen])
+
+    def bank(self, modality: str) -> FrameBank:
+        """The frames of one modality, addressed in whole batches.
+
+        The shards' hashes are checked the first time.
+
+        Raises:
+            DatasetError: The stream is not in this folder, or a file of it is missing, truncated or altered.
+        """
+        bank = self._files.bank(modality)
+        return bank if self._index is None else bank.take(self._index)
+
+    def fingerprint(self, modalities: Sequence[str]) -> str:
+        """Hash of everything about these sequences that a result depends on; see ``card.fingerprint_covers``.
+
+        It does not change when other modalities are added to the folder, nor with the order of the names.
+
+        Args:
+            modalities: The streams in use.
+
+        Returns:
+            64 hex digits.
+
+        Raises:
+            DatasetError: A stream is not in this folder.
+        """
+        parts: dict[str, object] = {
+            "name": self.card.name,
+            "version": self.card.version,
+            "options": self.card.options,
+            "attributes": [attribute.model_dump(mode="json") for attribute in self.card.attributes],
+        }
+        digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
+        stored = self._files.stored_table if self._index is None else self._files.stored_table.take(self._index)
+        digest.update(json.dumps([column.tolist() for column in stored.columns()]).encode())
+        for name in sorted(set(modalities)):
+            stream = self._files.stream(name)
+            rows = self._files.manifest_rows(name)
+            if self._index is not None:
+                rows = rows.take(pa.array(self._index))
+            about = [name, stream.codec, stream.dtype, self.card.streams[name].model_dump(mode="json")]
+            digest.update(json.dumps(about, sort_keys=True).encode())
+            counts = [rows["sequence_id"].to_pylist(), rows["num_frames"].to_pylist()]
+            digest.update(json.dumps(counts).encode())
+            if stream.is_exact:
+                digest.update(b"".join(rows["sha256"].to_pylist()))
+        return digest.hexdigest()
+
+    def to_hf(self) -> "datasets.Dataset":
+        """The sequences as a memory-mapped Hugging Face dataset.
+
+        Columns are those of the table, and for each modality ``MODALITY`` (packed frames),
+        ``MODALITY.num_frames``, and ``MODALITY.offsets`` and ``MODALITY.origin`` where its codec has them.
+        """
+        import datasets
+
+        parts = [datasets.Dataset(pa.Table.from_batches([self._files.table.to_arrow()]))]
+        for name in self.modalities:
+            self._files.bank(name)
+            paths = [str(self.root / entry.path) for entry in self._files.stream(name).shards]
+            stream = datasets.concatenate_datasets([datasets.Dataset.from_file(path) for path in paths])
+            stream = stream.remove_columns(["sequence_id", "sha256"])
+            names = {column: f"{name}.{column}" for column in stream.column_names if column != "frames"}
+            parts.append(stream.rename_columns({**names, "frames": name}))
+        whole = datasets.concatenate_datasets(parts, axis=1)
+        return whole if self._index is None else whole.select(self._index)
+
+
+class _LazyFrames(Mapping[str, Frames]):
+    def __init__(self, dataset: GaitDataset, row: int) -> None:
+        self._dataset = dataset
+        self._row = row
+
+    def __getitem__(self, modality: str) -> Frames:
+        if modality not in self._dataset.modalities:
+            raise KeyError(modality)
+        return self._dataset.bank(modality).frames(self._row)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._dataset.modalities)
+
+    def __len__(self) -> int:
+        return len(self._dataset.modalities)
+
+
+class _Folder:
+    """The open files, shared by all views on them."""
+
+    def __init__(self, root: Path, card: PreparedCard, stored_table: SequenceTable, manifest: pa.Table) -> None:
+        self.root = root
+        self.card = card
+        self.stored_table = stored_table
+        self._manifest = manifest
+        self._banks: dict[str, FrameBank] = {}
+        self.table = self._with_frame_counts(stored_table)
+
+    @classmethod
+    def open(cls, root: Path) -> "_Folder":
+        card = PreparedCard.read(root)
+        while True:
+            try:
+                return cls(root, card, _read_table(root, card), _read_manifest(root, card))
+            except DatasetError:
+                # Another process may just have added a stream: then the card on disk is a newer one.
+                newer = PreparedCard.read(root)
+                if newer == card:
+                    raise
+                card = newer
+
+    def stream(self, name: str) -> PreparedStream:
+        try:
+            return self.card.prepared[name]
+        except KeyError:
+            have = ", ".join(sorted(self.card.prepared))
+            possible = name in self.card.streams
+            step = (
+                f"add it with `gaitbench prepare {self.card.name} --modalities {name}`"
+                if possible
+                else f"{self.card.name} can supply {', '.join(sorted(self.card.streams))}"
+            )
+            raise DatasetError(f"{self.root} has no stream {name}, only {have}; {step}") from None
+
+    def manifest_rows(self, name: str) -> pa.Table:
+        self.stream(name)
+        return self._manifest.filter(pc.equal(self._manifest["modality"], name))
+
+    def bank(self, name: str) -> FrameBank:
+        if name not in self._banks:
+            stream = self.stream(name)
+            check_hashes(self.root, stream.shards)
+            modality, info = stream.modality(name), self.card.streams[name]
+            shards = [Shard.open(self.root / entry.path, modality, info) for entry in stream.shards]
+            rows = self.manifest_rows(name)
+            ids = pa.chunked_array([shard.sequence_id for shard in shards])
+            counts = np.concatenate([shard.num_frames for shard in shards])
+            if not (ids.equals(rows["sequence_id"]) and np.array_equal(counts, rows["num_frames"].to_numpy())):
+                raise DatasetError(f"{self.root}: the shards of {name} do not agree with the manifest; {_AGAIN}")
+            self._banks[name] = FrameBank.from_shards(modality, info, shards)
+        return self._banks[name]
+
+    def _with_frame_counts(self, table: SequenceTable) -> SequenceTable:
+        """Fill in the frames of sequences whose number only reading told."""
+        unknown = table.num_frames == 0
+        if not unknown.any() or not self.card.prepared:
+            return table
+        counts = np.max([self.manifest_rows(name)["num_frames"].to_numpy() for name in self.card.prepared], axis=0)
+        return replace(table, num_frames=np.where(unknown, counts, table.num_frames))
+
+
+def _read_checked(root: Path, entries: Sequence[FileEntry]) -> bytes:
+    path = root / entries[0].path
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{path} is missing ({error.strerror}); {_AGAIN}") from error
+    sha256 = hashlib.sha256(data).hexdigest()
+    if all(sha256 != entry.sha256 for entry in entries):
+        kind = "truncated" if len(data) < min(entry.num_bytes for entry in entries) else "altered"
+        raise DatasetError(f"{path} was {kind} after it was written; {_AGAIN}")
+    return data
+
+
+def _read_table(root: Path, card: PreparedCard) -> SequenceTable:
+    table = SequenceTable.from_bytes(_read_checked(root, [card.table]), root / card.table.path)
+    if len(table) != card.num_sequences:
+        raise DatasetError(f"{root / card.table.path} has {len(table)} rows, not {card.num_sequences}; {_AGAIN}")
+    return table
+
+
+def _read_manifest(root: Path, card: PreparedCard) -> pa.Table:
+    check_sizes(root, [entry for stream in card.prepared.values() for entry in stream.shards])
+    # Arrow's reader threads may abort the process at exit (apache/arrow issue 34314): read without any.
+    content = pa.BufferReader(_read_checked(root, card.manifest))
+    with pq.ParquetFile(content, pre_buffer=False) as file:
+        manifest = file.read(use_threads=False)
+    counts = {row["values"]: row["counts"] for row in manifest["modality"].value_counts().to_pylist()}
+    for name in card.prepared:
+        if counts.get(name) != card.num_sequences:
+            raise DatasetError(
+                f"{root / card.manifest[0].path} lists {counts.get(name, 0)} of {card.num_sequences} sequences of "
+                f"{name}; {_AGAIN}"
+            )
+    return manifest
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What :func:`verify` found."""
+
+    root: Path
+    """The folder."""
+    num_sequences: int
+    """Rows of the table; 0 when the card cannot be read."""
+    modalities: tuple[str, ...]
+    """Streams in the folder."""
+    num_files: int
+    """Files looked at."""
+    num_bytes: int
+    """Their size together."""
+    is_deep: bool
+    """True when every byte was read."""
+    problems: tuple[str, ...]
+    """What is wrong, a sentence each, with file name and next step; empty when all is well."""
+
+    @property
+    def is_sound(self) -> bool:
+        """True without problems."""
+        return not self.problems
+
+    def raise_problems(self) -> None:
+        """Raise when anything is wrong.
+
+        Raises:
+            DatasetError: With all problems, a line each.
+        """
+        if self.problems:
+            raise DatasetError("\n".join(self.problems))
+
+
+def verify(root: Path | str, deep: bool = True) -> VerifyReport:
+    """Look at every file of a prepared dataset, and go on after a problem.
+
+    Args:
+        root: The folder.
+        deep: Read every byte and compare hashes, of files and of each sequence; otherwise compare names, sizes,
+            counts and columns.
+
+    Returns:
+        What was found; nothing is raised for a broken dataset.
+    """
+    root = Path(root)
+    problems: list[str] = []
+
+    def attempt(check: Callable[[], object]) -> None:
+        try:
+            check()
+        except DatasetError as error:
+            problems.append(str(error))
+
+    try:
+        card = PreparedCard.read(root)
+    except DatasetError as error:
+        return VerifyReport(root, 0, (), 0, 0, deep, (str(error),))
+    entries = [card.table, card.manifest[-1], *(entry for s in card.prepared.values() for entry in s.shards)]
+    attempt(lambda: _read_table(root, card))
+    attempt(lambda: _Folder.open(root))
+    for name, stream in card.prepared.items():
+        for entry in stream.shards:
+            attempt(functools.partial(_verify_shard, root, card, name, entry, deep))
+    listed = {entry.path for entry in entries} | {CARD_FILE}
+    found = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    problems += [
+        f"{root / path} does not belong to the dataset; remove it, or run `gaitbench prepare` again if that was "
+        "interrupted"
+        for path in sorted(found - listed)
+        if not Path(path).name.startswith(".")
+    ]
+    return VerifyReport(
+        root=root,
+        num_sequences=card.num_sequences,
+        modalities=tuple(sorted(card.prepared)),
+        num_files=len(entries) + 1,
+        num_bytes=sum(entry.num_bytes for entry in entries),
+        is_deep=deep,
+        problems=tuple(dict.fromkeys(problems)),
+    )
+
+
+def _verify_shard(root: Path, card: PreparedCard, name: str, entry: FileEntry, deep: bool) -> None:
+    path = root / entry.path
+    check_sizes(root, [entry])
+    if deep and file_sha256(path) != entry.sha256:
+        raise DatasetError(f"{path} was altered after it was written; {_AGAIN}")
+    shard = Shard.open(path, card.prepared[name].modality(name), card.streams[name])
+    if deep:
+        shard.check_content()

@@ -66,6 +66,7 @@ class DatasetSpec(Spec):
         licence: Licence or terms in one line.
         access: How to get the data.
         citation: What its terms or its authors ask to be cited.
+        preview: A function ``(path)`` that draws a contact sheet as PNG; empty when there is none.
     """
 
     kind: ClassVar[str] = "dataset"
@@ -77,6 +78,7 @@ class DatasetSpec(Spec):
     licence: str = ""
     access: str = ""
     citation: str = ""
+    preview: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,11 +126,13 @@ class TaskSpec(Spec):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricSpec(Spec):
-    """A number per probe from distances.
+    """A number from distances.
 
     Attributes:
         target: A function ``(distance [Q, G], match [Q, G], valid [Q, G]) -> [Q]`` that gives NaN for an absent
             probe, like :func:`gaitbench.metrics.rank_k`.
+        unit: What it looks at: every probe, or all pairs at once, as in verification. Pairs are core's only, their
+            target being ``(genuine [n], impostor [m]) -> float``.
         tasks: Tasks that report it.
         higher_is_better: The direction of "good".
         percent: True when tables multiply by 100.
@@ -137,5 +141,6 @@ class MetricSpec(Spec):
     kind: ClassVar[str] = "metric"
     target: str
     tasks: tuple[str, ...] = ("identity", "crossmodal")
+    unit: Literal["probe", "pairs"] = "probe"
     higher_is_better: bool = True
     percent: bool = True

@@ -1,0 +1,80 @@
+# Everything below works in a fresh clone: it needs make and Python 3.11 or newer with venv, no root.
+#
+#   make crossmodal    install into .venv, train and score cross-modal models on the embedded walkers
+#   make identity      the same for identification within one sensor
+#   make test          all tests of core and plugins
+#   make check         what a change must pass: format, lint, types, tests, leaderboards, wheels
+#   make format        rewrite the source as 'make check' wants it
+#   make bench         benchmarks
+#
+# PYTHON=python3.12 picks an interpreter, VENV=DIR another environment, ARGS="..." passes options on, and
+# PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu" fetches a torch without CUDA (smaller by far).
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+PIP_ARGS ?=
+
+BIN := $(VENV)/bin
+PROJECTS := pyproject.toml $(sort $(wildcard plugins/*/pyproject.toml))
+FOLDERS := $(patsubst %/,%,$(dir $(PROJECTS)))
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet $(PIP_ARGS)
+EXTRAS = $(foreach folder,$(FOLDERS),--editable '$(folder)[$(1)]')
+SOURCE := gaitbench tests plugins
+
+.PHONY: crossmodal identity test check lint types leaderboard wheels format bench install install-test install-dev
+
+crossmodal: install
+	$(BIN)/gaitbench run --task crossmodal $(ARGS)
+
+identity: install
+	$(BIN)/gaitbench run --task identity $(ARGS)
+
+test: install-test
+	$(BIN)/python -m pytest $(SOURCE) $(ARGS)
+
+check: lint types leaderboard wheels test
+
+lint: install-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: install-dev
+	$(BIN)/mypy
+
+leaderboard: install
+	$(BIN)/gaitbench leaderboard check leaderboards
+
+wheels: install-dev
+	.ci/wheels $(BIN)/python
+
+format: install-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: install-test
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only $(ARGS)
+
+install: $(VENV)/.installed
+install-test: $(VENV)/.installed-test
+install-dev: $(VENV)/.installed-dev
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "gaitbench needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# Each stamp is renewed when a pyproject.toml changes; until then nothing of pip runs.
+$(VENV)/.installed: $(PROJECTS) | $(BIN)/python
+	@echo "installing gaitbench and its plugins into $(VENV); torch is large, this takes some minutes once"
+	$(PIP) install $(foreach folder,$(FOLDERS),--editable '$(folder)')
+	@touch $@
+
+$(VENV)/.installed-test: $(PROJECTS) | $(BIN)/python
+	@echo "installing gaitbench, its plugins and what their tests need into $(VENV)"
+	$(PIP) install $(call EXTRAS,test)
+	@touch $(VENV)/.installed $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed-test
+	$(PIP) install --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,384 @@
+"""Everything that the command line does, as functions. Each imports what it needs when it is called."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gaitbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from gaitbench.board import ExtraColumn
+    from gaitbench.dataset import GaitDataset, VerifyReport
+    from gaitbench.doctor import Check
+    from gaitbench.info import ComponentInfo
+    from gaitbench.leaderboard import Leaderboard
+    from gaitbench.quarantine import PluginInfo
+    from gaitbench.runner import RunResult
+    from gaitbench.specs import Spec
+
+__all__ = [
+    "add_to_leaderboard",
+    "build_leaderboard",
+    "check_leaderboard",
+    "doctor",
+    "info",
+    "list_components",
+    "list_plugins",
+    "load",
+    "new_plugin",
+    "prepare",
+    "preview",
+    "rank_runs",
+    "run",
+    "show_leaderboard",
+    "verify",
+]
+
+PathLike = str | Path
+
+
+def run(
+    task: str,
+    models: Sequence[str] | None = None,
+    dataset: str | None = None,
+    *,
+    data: PathLike | None = None,
+    preset: str = "quick",
+    seeds: Sequence[int] = (0,),
+    protocol: str | None = None,
+    options: Mapping[str, object] | None = None,
+    set: Mapping[str, object] | None = None,  # noqa: A002
+    out: PathLike = "runs",
+    device: str = "auto",
+    devices: int = 1,
+    nodes: int = 1,
+    precision: str | None = None,
+    allow_partial: bool = False,
+    force: bool = False,
+    jobs: int = 1,
+) -> "RunResult":
+    """Train and score models under an official protocol; finished work is reused, unfinished work resumed.
+
+    Args:
+        task: ``identity``, ``crossmodal`` or a plugin's.
+        models: Names; None for every installed model that fits task and dataset.
+        dataset: Name; None for the embedded walkers.
+        data: Folder of the official files, or of a prepared dataset.
+        preset: ``quick`` (small, for a CPU), ``paper`` (as published) or a plugin's.
+        seeds: One run per model and seed.
+        protocol: Name; None for the dataset's first one.
+        options: Of the dataset, such as ``{"seed": 1}``.
+        set: Fields of the models' configs to change.
+        out: Folder of the runs, each named by a hash of everything that determines its result.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        devices: Per node.
+        nodes: Machines.
+        precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``; None for the recipe's.
+        allow_partial: Go on with missing subjects; the result is marked and kept off the ranking.
+        force: Run again what is finished.
+        jobs: Processes that run independent models and seeds side by side.
+
+    Returns:
+        Records, their folders, and what failed.
+
+    Raises:
+        GaitbenchError: Nothing could be run; failures of single models are in the result.
+    """
+    from gaitbench.runner import run as run_cells
+
+    return run_cells(
+        task,
+        models=None if models is None else list(models),
+        dataset=dataset,
+        data=None if data is None else Path(data),
+        preset=preset,
+        seeds=tuple(seeds),
+        protocol=protocol,
+        options=dict(options or {}),
+        set=dict(set or {}),
+        out=Path(out),
+        device=device,
+        devices=devices,
+        nodes=nodes,
+        precision=precision,
+        allow_partial=allow_partial,
+        force=force,
+        jobs=jobs,
+    )
+
+
+def load(
+    name: str,
+    *,
+    modalities: Sequence[str] | None = None,
+    source: PathLike | None = None,
+    root: PathLike | None = None,
+    **options: object,
+) -> "GaitDataset":
+    """Open a dataset by name, or a prepared folder; generated and given data is prepared and cached on first ask.
+
+    Args:
+        name: Of a registered dataset, or the path of a prepared one.
+        modalities: Streams that must be there; None for the dataset's first one and what is prepared already.
+        source: Folder of the official files; generated datasets need none.
+        root: Folder of the prepared dataset; None for the cache (``GAITBENCH_CACHE``, default ``~/.cache/gaitbench``).
+        options: Of the dataset, such as ``seed=1``.
+
+    Raises:
+        UnknownNameError: No such dataset.
+        UsageError: An option or modality that it does not have, or a source that is needed is not given.
+        DatasetError: Files are missing, altered, or of another dataset.
+    """
+    from gaitbench.dataset import GaitDataset
+    from gaitbench.registry import load_registry
+    from gaitbench.store import is_prepared, open_or_prepare
+
+    if is_prepared(Path(name)):
+        return GaitDataset.open(Path(name))
+    return open_or_prepare(
+        load_registry(), name, modalities=modalities, source=_path(source), root=_path(root), options=options
+    )
+
+
+def prepare(
+    name: str,
+    *,
+    out: PathLike,
+    source: PathLike | None = None,
+    modalities: Sequence[str] | None = None,
+    workers: int | None = None,
+    options: Mapping[str, object] | None = None,
+) -> "GaitDataset":
+    """Turn a dataset's official files into a prepared dataset, or generate it; resumable and in parallel.
+
+    Args:
+        name: Of a registered dataset.
+        out: Folder of the prepared dataset; streams are added to what is there.
+        source: Folder of the official files; generated datasets need none.
+        modalities: Streams to prepare; None for all that the dataset has.
+        workers: Processes; None for one per core.
+        options: Of the dataset.
+
+    Raises:
+        GaitbenchError: As :func:`load`; an :class:`gaitbench.errors.OutputError` when ``out`` cannot be written.
+    """
+    from gaitbench.registry import load_registry
+    from gaitbench.specs import DatasetSpec
+    from gaitbench.store import open_or_prepare
+
+    registry = load_registry()
+    spec = registry.get("dataset", name)
+    assert isinstance(spec, DatasetSpec)
+    return open_or_prepare(
+        registry,
+        name,
+        modalities=modalities or spec.modalities,
+        source=_path(source),
+        root=Path(out),
+        options=options,
+        workers=workers,
+    )
+
+
+def verify(root: PathLike, *, deep: bool = True) -> "VerifyReport":
+    """Check a prepared dataset against its manifest.
+
+    Args:
+        root: Folder of the prepared dataset.
+        deep: Also hash every frame.
+
+    Raises:
+        DatasetError: The folder is no prepared dataset at all; anything milder is in the report.
+    """
+    from gaitbench.dataset import verify as verify_folder
+
+    return verify_folder(Path(root), deep=deep)
+
+
+def list_components(kind: str) -> "list[Spec]":
+    """Registered components of a kind, by name.
+
+    Args:
+        kind: ``model``, ``dataset``, ``protocol``, ``task``, ``metric`` or ``modality``.
+
+    Raises:
+        UsageError: There is no such kind.
+    """
+    from gaitbench.registry import load_registry
+
+    return load_registry().specs(kind)
+
+
+def list_plugins() -> "list[PluginInfo]":
+    """Installed plugins, core first, broken ones with their error."""
+    from gaitbench.registry import load_registry
+
+    return load_registry().plugins()
+
+
+def info(name: str, kind: str | None = None) -> "list[ComponentInfo]":
+    """What is known of a component or a plugin.
+
+    Args:
+        name: Of a component, ``distribution/name``, or a plugin.
+        kind: Look among these only.
+
+    Returns:
+        One entry per kind that has this name.
+
+    Raises:
+        UnknownNameError: Nothing is called so; the message has the nearest name.
+    """
+    from gaitbench.info import find
+    from gaitbench.registry import load_registry
+
+    return find(load_registry(), name, kind)
+
+
+def preview(name: str, path: PathLike) -> Path:
+    """Draw a contact sheet of a dataset, one row per modality.
+
+    Args:
+        name: Of a registered dataset that can draw itself.
+        path: The picture to write, ``.png``.
+
+    Raises:
+        UnknownNameError: No such dataset.
+        UsageError: It has no preview, or the path does not end in ``.png``.
+    """
+    from gaitbench.registry import load_registry
+    from gaitbench.specs import DatasetSpec
+
+    registry = load_registry()
+    spec = registry.get("dataset", name)
+    assert isinstance(spec, DatasetSpec)
+    if not spec.preview:
+        able = [other.name for other in registry.specs("dataset") if isinstance(other, DatasetSpec) and other.preview]
+        raise UsageError(f"dataset {name!r} has no preview; these have one: {', '.join(able) or 'none'}.")
+    if Path(path).suffix.lower() != ".png":
+        raise UsageError(f"a preview is written as PNG: name the file {Path(path).with_suffix('.png')}.")
+    draw = registry.load(spec, "preview")
+    assert callable(draw)
+    draw(Path(path))
+    return Path(path)
+
+
+def new_plugin(name: str, *, kind: str = "model", parent: PathLike = ".") -> Path:
+    """Write a working plugin package, tests included.
+
+    Args:
+        name: Lower case, digits and hyphens; the package is called ``gaitbench-NAME``.
+        kind: ``model``, ``dataset``, ``metric`` or ``modality``.
+        parent: Folder to write it into.
+
+    Returns:
+        The new folder.
+
+    Raises:
+        UsageError: The name cannot be used, or there is no template of this kind.
+        OutputError: The folder exists already, or cannot be written.
+    """
+    from gaitbench.scaffold import write_plugin
+
+    return write_plugin(name, kind=kind, parent=Path(parent))
+
+
+def rank_runs(folders: Sequence[PathLike]) -> "Leaderboard":
+    """Rank finished runs where they lie; ``str()`` of the result is the table.
+
+    Args:
+        folders: Of finished runs, as :func:`run` gives them.
+
+    Raises:
+        RecordError: A run is not finished, or does not agree with its evidence.
+    """
+    from gaitbench.leaderboard import from_folders
+
+    return from_folders(folders, columns=_columns())
+
+
+def build_leaderboard(root: PathLike = "leaderboards") -> list[Path]:
+    """Audit every record under a leaderboard's folder and write its tables.
+
+    Args:
+        root: The folder.
+
+    Returns:
+        The files written.
+
+    Raises:
+        RecordError: There is no record, or one does not agree with its evidence.
+        OutputError: A file cannot be written.
+    """
+    from gaitbench.leaderboard import build
+
+    return build(Path(root), columns=_columns())
+
+
+def check_leaderboard(root: PathLike = "leaderboards") -> list[str]:
+    """Audit every record and compare the tables with what the records give.
+
+    Args:
+        root: A leaderboard's folder.
+
+    Returns:
+        What is wrong, a line each; empty when every number follows from its record.
+    """
+    from gaitbench.leaderboard import check
+
+    return check(Path(root), columns=_columns())
+
+
+def show_leaderboard(
+    root: PathLike = "leaderboards", task: str | None = None, dataset: str | None = None
+) -> "Leaderboard":
+    """Read the tables of a leaderboard; ``str()`` of the result is the text.
+
+    Args:
+        root: The folder.
+        task: Only this task.
+        dataset: Only this dataset.
+
+    Raises:
+        RecordError: There is no such board, or its file is damaged.
+    """
+    from gaitbench.leaderboard import show
+
+    return show(Path(root), task, dataset)
+
+
+def add_to_leaderboard(runs: Sequence[PathLike], root: PathLike = "leaderboards") -> list[Path]:
+    """Copy finished runs into a leaderboard, after an audit, and build it again.
+
+    Args:
+        runs: Folders of finished runs.
+        root: The leaderboard's folder; created when needed.
+
+    Returns:
+        The files written.
+
+    Raises:
+        RecordError: A run is not finished or does not agree with its evidence; nothing is copied then.
+        OutputError: A file cannot be written.
+    """
+    from gaitbench.leaderboard import add
+
+    return add([Path(run) for run in runs], Path(root), columns=_columns())
+
+
+def doctor() -> "list[Check]":
+    """Look at Python, torch, memory, disk, caches and plugins; works with any plugin broken."""
+    from gaitbench.doctor import diagnose
+
+    return diagnose()
+
+
+def _columns() -> "list[ExtraColumn]":
+    from gaitbench.board import ExtraColumn
+    from gaitbench.registry import load_registry
+
+    return [ExtraColumn(column.title, column.value) for column in load_registry().leaderboard_columns()]
+
+
+def _path(value: PathLike | None) -> Path | None:
+    return None if value is None else Path(value)

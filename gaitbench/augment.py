@@ -1,0 +1,228 @@
+"""Augmentations of rasters, for a whole batch of clips at once, on the device of the batch.
+
+All frames of a clip undergo the same change. Perspective, flip, rotation, shift and change of scale are composed into
+one homography per clip, so that pixels are interpolated once; clips without any are copied, not interpolated.
+
+Axes: N clips, C channels, T frames, H rows, W columns.
+"""
+
+import math
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from gaitbench.errors import ShapeError
+from gaitbench.recipe import AugmentConfig
+
+__all__ = ["AugmentDraw", "apply_augment", "augment", "draw_augment"]
+
+_PERSPECTIVE_SHARE = 10 / 64
+_NUM_DRAWS = 19
+
+
+class AugmentDraw(NamedTuple):
+    """What happens to each clip, on the CPU; lengths are shares of the image, so that every size can follow."""
+
+    flip: Tensor
+    """``[N]`` bool."""
+    corners: Tensor
+    """``[N, 4]`` float64: how far the corners (top left, top right, bottom left, bottom right) move inwards, as a
+    share of the width."""
+    rotate_deg: Tensor
+    """``[N]`` float64, counter-clockwise."""
+    shift: Tensor
+    """``[N, 2]`` float64, down and right, as shares of height and width."""
+    rescale: Tensor
+    """``[N, 2]`` float64, factors on height and width."""
+    erase: Tensor
+    """``[N, 4]`` float64: area as a share of the image, height over width, and the place in [0, 1] of the rectangle's
+    top and left edge within their room; area 0 erases nothing."""
+
+    def is_warped(self) -> Tensor:
+        """``[N]`` bool, true where pixels must be interpolated."""
+        return (
+            (self.corners != 0).any(1) | (self.rotate_deg != 0) | (self.shift != 0).any(1) | (self.rescale != 1).any(1)
+        )
+
+
+def draw_augment(config: AugmentConfig, num_clips: int, generator: torch.Generator) -> AugmentDraw:
+    """Draw what happens to each clip.
+
+    The same numbers are taken from the generator whatever the probabilities are, so that switching one
+    augmentation on leaves the others as they were.
+
+    Args:
+        config: Probabilities and ranges.
+        num_clips: N.
+        generator: Source of the numbers.
+    """
+    draws = torch.rand((num_clips, _NUM_DRAWS), generator=generator, dtype=torch.float64, device=generator.device)
+    happens = draws[:, :6].cpu() < torch.tensor(
+        [config.perspective, config.flip, config.rotate, config.shift, config.rescale, config.erase]
+    )
+    u = draws[:, 6:].cpu()
+    either_way = 2 * u - 1
+    perspective, flip, rotate, shift, rescale, erase = happens.unbind(1)
+    low, high = (math.log(value) for value in config.erase_aspect)
+    area = config.erase_area[0] + u[:, 9] * (config.erase_area[1] - config.erase_area[0])
+    aspect = torch.exp(low + u[:, 10] * (high - low))
+    return AugmentDraw(
+        flip=flip,
+        corners=u[:, :4] * _PERSPECTIVE_SHARE * perspective[:, None],
+        rotate_deg=either_way[:, 4] * config.rotate_deg * rotate,
+        shift=either_way[:, 5:7] * config.shift_fraction * shift[:, None],
+        rescale=1 + either_way[:, 7:9] * config.rescale_fraction * rescale[:, None],
+        erase=torch.stack([area * erase, aspect, u[:, 11], u[:, 12]], dim=1),
+    )
+
+
+def augment(
+    x: Tensor,
+    config: AugmentConfig,
+    generator: torch.Generator,
+    *,
+    width_px: int | None = None,
+    dtype: torch.dtype | None = None,
+    mode: Literal["bilinear", "nearest"] = "bilinear",
+) -> Tensor:
+    """Change each clip at random, and cut it to the columns that the model reads.
+
+    Args:
+        x: ``[N, C, T, H, W]`` clips of any real dtype.
+        config: Probabilities and ranges.
+        generator: Source of the numbers; the same state gives the same change on every device.
+        width_px: Columns of the result, cut equally at both sides after the change, so that what moves in is image
+            and not black; None keeps all.
+        dtype: Of the result: float32, bfloat16 or another float; None takes the dtype of ``x``, or float32 when that
+            is an integer.
+        mode: ``nearest`` for maps of class indices, which must not be blended.
+
+    Returns:
+        ``[N, C, T, H, width_px]``; what moves in from outside the image is 0.
+
+    Raises:
+        ShapeError: ``x`` has not five axes, or ``width_px`` cannot be cut equally.
+
+    Source:
+        Random erasing: Zhong et al., AAAI 2020, algorithm 1, with the aspect drawn on a log scale and the rectangle
+        limited to the image in place of drawing again. The rest is usual in the field; ranges are in
+        :class:`gaitbench.recipe.AugmentConfig`.
+
+    Example:
+        >>> x = torch.arange(3.0).reshape(1, 1, 1, 1, 3)
+        >>> augment(x, AugmentConfig(flip=1.0), torch.Generator().manual_seed(0)).flatten()
+        tensor([2., 1., 0.])
+    """
+    if x.ndim != 5:
+        raise ShapeError(f"augment needs clips [N, C, T, H, W], got {list(x.shape)}")
+    return apply_augment(x, draw_augment(config, len(x), generator), width_px=width_px, dtype=dtype, mode=mode)
+
+
+def apply_augment(
+    x: Tensor,
+    draw: AugmentDraw,
+    *,
+    width_px: int | None = None,
+    dtype: torch.dtype | None = None,
+    mode: Literal["bilinear", "nearest"] = "bilinear",
+) -> Tensor:
+    """Do to each clip what was drawn; see :func:`augment`, which draws and applies.
+
+    Several modalities of one walk share a draw, so that they still show the same walk.
+    """
+    height, width = x.shape[3:]
+    columns = width if width_px is None else width_px
+    cut, odd = divmod(width - columns, 2)
+    if cut < 0 or odd:
+        raise ShapeError(f"{width} columns cannot be cut to {columns} equally at both sides")
+    if dtype is None:
+        dtype = x.dtype if x.dtype.is_floating_point else torch.float32
+    warped = draw.is_warped()
+    out = torch.empty((*x.shape[:4], columns), dtype=dtype, device=x.device)
+    window = x[..., cut : cut + columns]
+    for clips, is_mirrored in ((~warped & ~draw.flip, False), (~warped & draw.flip, True)):
+        if bool(clips.all()):
+            out.copy_(window.flip(-1) if is_mirrored else window)
+        elif bool(clips.any()):
+            which = clips.nonzero()[:, 0].to(x.device)
+            part = window.index_select(0, which)
+            out[which] = (part.flip(-1) if is_mirrored else part).to(dtype)
+    if bool(warped.any()):
+        which = warped.nonzero()[:, 0]
+        grid = _sampling_grid(AugmentDraw(*(value[which] for value in draw)), height, width, cut, columns)
+        # Interpolation in bfloat16 would put pixels into the wrong place: 8 bits cannot number 64 columns finely.
+        part = x.index_select(0, which.to(x.device)).float().flatten(1, 2)  # [n, C * T, H, W]
+        moved = functional.grid_sample(part, grid.to(x.device), mode=mode, padding_mode="zeros", align_corners=True)
+        out[which.to(x.device)] = moved.reshape(len(which), *x.shape[1:4], columns).to(dtype)
+    if bool((draw.erase[:, 0] > 0).any()):
+        keep = ~_erased(draw.erase, height, columns)
+        out *= keep.to(x.device)[:, None, None]
+    return out
+
+
+def _sampling_grid(draw: AugmentDraw, height: int, width: int, cut: int, columns: int) -> Tensor:
+    """``[n, H, columns, 2]`` float32: where each pixel of the result comes from, in [-1, 1] across the image."""
+    source = _homography(draw, height, width)  # [n, 3, 3]
+    row, column = torch.meshgrid(
+        torch.arange(height, dtype=torch.float64) - (height - 1) / 2,
+        torch.arange(cut, cut + columns, dtype=torch.float64) - (width - 1) / 2,
+        indexing="ij",
+    )
+    at = torch.stack([column, row, torch.ones_like(row)], dim=-1).reshape(-1, 3)
+    x, y, z = (at @ source.mT).unbind(-1)
+    half = torch.tensor([max(width - 1, 1), max(height - 1, 1)], dtype=torch.float64) / 2
+    grid = torch.stack([x / z, y / z], dim=-1) / half
+    return grid.reshape(len(source), height, columns, 2).float()
+
+
+def _homography(draw: AugmentDraw, height: int, width: int) -> Tensor:
+    """``[n, 3, 3]`` float64: pixel of the result to pixel of the image, both counted from the centre.
+
+    The order is that of :class:`gaitbench.recipe.AugmentConfig`, undone from the last to the first.
+    """
+    n = len(draw.flip)
+    angle = torch.deg2rad(draw.rotate_deg)
+    rotate = torch.eye(3, dtype=torch.float64).repeat(n, 1, 1)
+    rotate[:, 0, 0] = rotate[:, 1, 1] = angle.cos()
+    rotate[:, 0, 1], rotate[:, 1, 0] = -angle.sin(), angle.sin()
+    shift = torch.eye(3, dtype=torch.float64).repeat(n, 1, 1)
+    shift[:, 0, 2] = -draw.shift[:, 1] * width
+    shift[:, 1, 2] = -draw.shift[:, 0] * height
+    ones = torch.ones(n, dtype=torch.float64)
+    rescale = torch.diag_embed(torch.stack([1 / draw.rescale[:, 1], 1 / draw.rescale[:, 0], ones], dim=1))
+    flip = torch.diag_embed(torch.stack([torch.where(draw.flip, -1.0, 1.0).double(), ones, ones], dim=1))
+    return _perspective(draw.corners, height, width) @ flip @ rotate @ shift @ rescale
+
+
+def _perspective(corners: Tensor, height: int, width: int) -> Tensor:
+    """``[n, 3, 3]`` float64: corners of the result to the corners of the image, moved inwards along the rows."""
+    x = torch.tensor([-1.0, 1.0, -1.0, 1.0], dtype=torch.float64) * (width - 1) / 2
+    y = torch.tensor([-1.0, -1.0, 1.0, 1.0], dtype=torch.float64) * (height - 1) / 2
+    to_x = x - x.sign() * corners * width  # [n, 4]
+    to_y = y.expand_as(to_x)
+    zero, one = torch.zeros_like(to_x), torch.ones_like(to_x)
+    x, y = x.expand_as(to_x), y.expand_as(to_x)
+    system = torch.cat(
+        [
+            torch.stack([x, y, one, zero, zero, zero, -to_x * x, -to_x * y], dim=-1),
+            torch.stack([zero, zero, zero, x, y, one, -to_y * x, -to_y * y], dim=-1),
+        ],
+        dim=1,
+    )  # [n, 8, 8]
+    solution = torch.linalg.solve(system, torch.cat([to_x, to_y], dim=1))
+    return functional.pad(solution, (0, 1), value=1.0).reshape(-1, 3, 3)
+
+
+def _erased(erase: Tensor, height: int, width: int) -> Tensor:
+    """``[N, H, W]`` bool, true inside each clip's rectangle."""
+    area, aspect, top, left = erase.unsqueeze(-1).unbind(1)  # each [N, 1]
+    rows = (area * height * width * aspect).sqrt().round().clamp(max=height)
+    columns = (area * height * width / aspect).sqrt().round().clamp(max=width)
+    first_row = (top * (height - rows + 1)).floor()
+    first_column = (left * (width - columns + 1)).floor()
+    row, column = torch.arange(height), torch.arange(width)
+    in_rows = (row >= first_row) & (row < first_row + rows)  # [N, H]
+    in_columns = (column >= first_column) & (column < first_column + columns)  # [N, W]
+    return in_rows[:, :, None] & in_columns[:, None, :]

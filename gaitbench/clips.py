@@ -1,0 +1,426 @@
+"""Clips: which sequences make a batch, which frames make a clip, and how frames become a model's input.
+
+Everything is drawn for the whole batch at once. A batch depends on (seed, step) alone: any step can be asked for, in
+any order, by any process.
+
+Axes: N sequences of the dataset, B clips of a batch, C channels, T frames, H rows, W columns, V joints, M points,
+D values per joint or point.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gaitbench.augment import AugmentDraw, apply_augment, draw_augment
+from gaitbench.bank import CacheMode, FrameBank
+from gaitbench.dataset import GaitDataset
+from gaitbench.errors import DatasetError, ShapeError
+from gaitbench.modality import Modality
+from gaitbench.model import GaitBatch, InputSpec
+from gaitbench.recipe import AugmentConfig, ClipConfig
+from gaitbench.seeding import derive_seed
+
+__all__ = ["ClipSampler", "check_inputs", "test_batches", "to_input"]
+
+_NO_AUGMENT = AugmentConfig()
+
+
+class ClipSampler:
+    """P x K batches of clips from the training sequences, assembled whole.
+
+    Args:
+        dataset: The training sequences.
+        labels: ``[N]`` int64 index of each sequence's training subject.
+        clips: Which sequences make a batch and which frames make a clip.
+        inputs: What the model reads. All modalities of a clip show the same moments.
+        augment: What is done to rasters; all modalities of a clip undergo the same change.
+        seed: With the step, all that a batch depends on.
+        device: Where batches go: packed, and unpacked, converted and augmented there.
+        cache: Where packed frames wait.
+
+    Raises:
+        DatasetError: The dataset is empty, does not fit ``inputs``, or one of its files is broken.
+        ShapeError: There is not one label per sequence.
+
+    Source:
+        P x K batches: Hermans et al., "In Defense of the Triplet Loss", 2017, section 2. Frame orders are those of the
+        field's common recipes.
+    """
+
+    def __init__(
+        self,
+        dataset: GaitDataset,
+        labels: Tensor,
+        clips: ClipConfig,
+        inputs: Sequence[InputSpec],
+        augment: AugmentConfig = _NO_AUGMENT,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        cache: CacheMode = "none",
+    ) -> None:
+        if labels.shape != (len(dataset),):
+            raise ShapeError(f"{len(dataset)} sequences need labels [{len(dataset)}], got {list(labels.shape)}")
+        check_inputs(dataset, inputs)
+        self._labels = labels.to("cpu", torch.int64)
+        self._clips = clips
+        self._augment = augment
+        self._seed = seed
+        self._device = torch.device(device)
+        self._streams = _Streams(dataset, inputs, cache, self._device)
+        self._groups = _Groups.of(self._labels)
+        attributes = torch.from_numpy(dataset.table.attributes.astype(np.int64))
+        self._attributes = attributes if attributes.shape[1] else None
+
+    def batch(self, step: int) -> GaitBatch:
+        """Assemble the batch of one step.
+
+        Args:
+            step: 0 or more.
+
+        Returns:
+            Clips of ``subjects_per_batch * sequences_per_subject`` sequences, those of one subject side by side.
+        """
+        rng = torch.Generator().manual_seed(derive_seed(self._seed, "clips", step))
+        clips = self._clips
+        sequence = self._groups.draw(clips.subjects_per_batch, clips.sequences_per_subject, rng)
+        length = clips.num_frames
+        if clips.max_frames is not None:
+            length = int(torch.randint(length, max(length, clips.max_frames) + 1, (), generator=rng))
+        available = self._streams.num_moments[sequence]
+        if clips.order == "ordered":
+            moment = _ordered(available, length, clips.skip, rng)
+        else:
+            moment = _unordered(available, length, rng)
+        draw = draw_augment(self._augment, len(sequence), rng)
+        points = torch.Generator().manual_seed(derive_seed(self._seed, "points", step))
+        inputs = {
+            stream.spec.modality: stream.read(
+                sequence, self._streams.to_frames(stream, sequence, moment), self._device, draw, points
+            )
+            for stream in self._streams.all
+        }
+        num_frames = torch.full((len(sequence),), length, device=self._device)
+        return GaitBatch(
+            inputs=inputs,
+            num_frames=dict.fromkeys(inputs, num_frames),
+            labels=self._labels[sequence].to(self._device),
+            attributes=None if self._attributes is None else self._attributes[sequence].to(self._device),
+            step=step,
+        )
+
+
+def test_batches(
+    dataset: GaitDataset,
+    inputs: Sequence[InputSpec],
+    *,
+    max_frames: int | None,
+    frames_per_batch: int,
+    padding: Literal["masked", "refused"],
+    device: torch.device | str = "cpu",  # noqa: PT028
+) -> Iterator[tuple[Tensor, GaitBatch]]:
+    """Go through whole sequences, every one exactly once, those of similar length together.
+
+    What a sequence's frames are does not depend on the others in its batch: points are drawn with a generator of the
+    sequence's own.
+
+    Args:
+        dataset: The sequences.
+        inputs: What the model reads.
+        max_frames: Longer sequences are cut to their first frames, counted in the slowest stream; None keeps all.
+        frames_per_batch: Most frames of a batch, padding counted; a longer sequence is a batch of its own.
+        padding: ``masked``: shorter sequences of a batch are padded with zeros at the end. ``refused``: only
+            sequences of equal length share a batch.
+        device: Where batches go.
+
+    Yields:
+        Rows ``[n]`` of the dataset on the CPU, and their batch, with the labels None.
+
+    Raises:
+        DatasetError: The dataset does not fit ``inputs``, or one of its files is broken.
+        ValueError: ``max_frames`` or ``frames_per_batch`` is below 1.
+    """
+    if frames_per_batch < 1 or (max_frames is not None and max_frames < 1):
+        raise ValueError(f"frames_per_batch {frames_per_batch} and max_frames {max_frames} must be 1 or more")
+    check_inputs(dataset, inputs)
+    device = torch.device(device)
+    streams = _Streams(dataset, inputs, "none", device)
+    num_moments = streams.num_moments if max_frames is None else streams.num_moments.clamp(max=max_frames)
+    attributes = torch.from_numpy(dataset.table.attributes.astype(np.int64)).to(device)
+    for rows in _group_by_length(num_moments, frames_per_batch, padding):
+        length = num_moments[rows]
+        moment = torch.arange(int(length.max())).expand(len(rows), -1)  # [n, T]
+        is_padding = moment >= length[:, None]
+        moment = torch.minimum(moment, length[:, None] - 1)
+        own = [int.from_bytes(hashlib.sha256(str(dataset.table.sequence_id[i]).encode()).digest()[:7]) for i in rows]
+        read: dict[str, Tensor] = {}
+        for stream in streams.all:
+            frame = streams.to_frames(stream, rows, moment)
+            x = stream.read(rows, frame, device, None, own)
+            if bool(is_padding.any()):
+                x.movedim(stream.time_axis, 1)[is_padding.to(device)] = 0
+            read[stream.spec.modality] = x
+        num_frames = length.to(device)
+        yield (
+            rows,
+            GaitBatch(
+                inputs=read,
+                num_frames=dict.fromkeys(read, num_frames),
+                attributes=attributes[rows.to(device)] if attributes.shape[1] else None,
+            ),
+        )
+
+
+# Pytest collects names that begin with "test_"; this one is no test.
+test_batches.__test__ = False  # type: ignore[attr-defined]
+
+
+def check_inputs(dataset: GaitDataset, inputs: Sequence[InputSpec]) -> None:
+    """Stop when a dataset does not fit a model, before anything slow.
+
+    Rasters fit when their columns can be cut equally at both sides to the model's; masks and class maps may be
+    repeated a whole number of times in both directions before.
+
+    Raises:
+        DatasetError: The dataset has no sequence, or a modality is missing or does not fit.
+    """
+    if not len(dataset):
+        raise DatasetError(f"{dataset.card.name}: no sequence is left; check the protocol's or your own selection")
+    if not inputs:
+        raise DatasetError("the model reads no modality of this task; check the model's inputs")
+    for spec in inputs:
+        bank = dataset.bank(spec.modality)
+        where = f"{dataset.card.name}: {spec.modality}"
+        shape = bank.info.frame_shape
+        channels = shape[0] if bank.modality.kind == "raster" else shape[-1]
+        if spec.colour_map == "jet":
+            if bank.modality.dtype != "uint8" or channels != 1 or spec.channels != 3:
+                raise DatasetError(
+                    f"{where} has {channels} channels of {bank.modality.dtype}, the model wants {spec.channels} "
+                    "channels in false colours, which are made of one uint8 channel; choose another modality"
+                )
+        elif channels != spec.channels:
+            raise DatasetError(
+                f"{where} has {channels} channels, the model reads {spec.channels}; choose another model or modality"
+            )
+        if bank.modality.kind == "points" and spec.num_points is None:
+            raise DatasetError(f"{where} is a point cloud, the model does not say how many points it reads per frame")
+        if bank.modality.kind == "raster":
+            _fit(spec, bank.modality, shape[1], shape[2], where)
+
+
+def to_input(frames: Tensor, spec: InputSpec) -> Tensor:
+    """Make a model's input of decoded frames.
+
+    Args:
+        frames: ``[B, T, C, H, W]`` rasters, ``[B, T, V, D]`` joints, or ``[B, T, M, D]`` points, which ``spec``
+            tells from joints by its ``num_points``.
+        spec: What the model expects: size, columns, scale, colours.
+
+    Returns:
+        Float32 ``[B, C, T, H, W]``, ``[B, C, T, V]`` or ``[B, T, M, C]``.
+
+    Raises:
+        DatasetError: The size does not fit.
+
+    Example:
+        >>> mask = torch.ones(2, 30, 1, 64, 64, dtype=torch.uint8)
+        >>> to_input(mask, InputSpec(modality="silhouette", height_px=64, width_px=44)).shape
+        torch.Size([2, 1, 30, 64, 44])
+    """
+    if frames.ndim == 5:
+        return _raster_input(frames, spec, None, "bilinear")
+    x = frames.float() if spec.num_points is not None else frames.float().permute(0, 3, 1, 2)
+    return x if spec.scale == 1 else x / spec.scale
+
+
+class _Stream(NamedTuple):
+    """One modality on its way to the model."""
+
+    bank: FrameBank
+    spec: InputSpec
+
+    @property
+    def time_axis(self) -> int:
+        return 1 if self.bank.modality.kind == "points" else 2
+
+    def read(
+        self,
+        sequence: Tensor,
+        frame: Tensor,
+        device: torch.device,
+        draw: AugmentDraw | None,
+        source: "torch.Generator | list[int]",
+    ) -> Tensor:
+        """Input of ``[B]`` sequences at their frames ``[B, T]``; ``source`` chooses the points of clouds."""
+        if self.bank.modality.kind == "points":
+            assert self.spec.num_points is not None
+            chosen = _point_draw(frame.shape[1], self.spec.num_points, len(sequence), source)
+            return to_input(self.bank.sample_points(sequence, frame, chosen, device), self.spec)
+        frames = self.bank.gather(sequence, frame, device)
+        if self.bank.modality.kind == "joints":
+            return to_input(frames, self.spec)
+        mode: Literal["bilinear", "nearest"] = "nearest" if self.bank.modality.unit == "class" else "bilinear"
+        return _raster_input(frames, self.spec, draw, mode)
+
+
+class _Streams:
+    """Modalities that are sampled together, on a common clock: that of the slowest one."""
+
+    def __init__(
+        self, dataset: GaitDataset, inputs: Sequence[InputSpec], cache: CacheMode, device: torch.device
+    ) -> None:
+        self.all = [_Stream(dataset.bank(spec.modality).cached(cache, device), spec) for spec in inputs]
+        self._rate = min(stream.bank.info.frame_rate_hz for stream in self.all)
+        lasting = [
+            np.floor((stream.bank.num_frames - 1) * (self._rate / stream.bank.info.frame_rate_hz) + 1e-6)
+            for stream in self.all
+        ]
+        self.num_moments = torch.from_numpy(np.min(lasting, axis=0).astype(np.int64) + 1)
+        """``[N]`` int64: frames of the slowest stream for which every stream still has one."""
+
+    def to_frames(self, stream: _Stream, sequence: Tensor, moment: Tensor) -> Tensor:
+        """``[B, T]`` int64 frames of a stream that are nearest in time to the moments."""
+        ratio = stream.bank.info.frame_rate_hz / self._rate
+        if ratio == 1:
+            return moment
+        last = torch.from_numpy(stream.bank.num_frames)[sequence] - 1
+        return torch.minimum((moment * ratio + 0.5).long(), last[:, None])
+
+
+class _Groups(NamedTuple):
+    """Sequences sorted by label."""
+
+    order: Tensor
+    """``[N]`` int64: sequences, those of one label side by side."""
+    first: Tensor
+    """``[L]`` int64: where a label begins."""
+    num_each: Tensor
+    """``[L]`` int64: its sequences."""
+
+    @classmethod
+    def of(cls, labels: Tensor) -> "_Groups":
+        order = labels.argsort(stable=True)
+        num_each = torch.from_numpy(np.unique(labels.numpy(), return_counts=True)[1])
+        return cls(order, num_each.cumsum(0) - num_each, num_each)
+
+    def draw(self, num_labels: int, num_each: int, rng: torch.Generator) -> Tensor:
+        """``[P * K]`` int64 sequences: P labels, then K of each, without replacement where there are enough."""
+        total = len(self.num_each)
+        if total >= num_labels:
+            label = torch.rand(total, generator=rng).argsort()[:num_labels]
+        else:
+            label = torch.randint(total, (num_labels,), generator=rng)
+        within = _distinct(self.num_each[label], num_each, rng)
+        return self.order[self.first[label][:, None] + within].reshape(-1)
+
+
+def _distinct(available: Tensor, wanted: int, rng: torch.Generator) -> Tensor:
+    """``[B, wanted]`` int64 numbers below ``available`` in random order, distinct where there are enough."""
+    widest = max(int(available.max()), wanted)
+    key = torch.rand((len(available), widest), generator=rng)
+    is_real = torch.arange(widest) < available[:, None]
+    distinct = key.masked_fill(~is_real, -1.0).topk(wanted, dim=1).indices
+    repeated = (torch.rand((len(available), wanted), generator=rng, dtype=torch.float64) * available[:, None]).long()
+    return torch.where((available >= wanted)[:, None], distinct, repeated)
+
+
+def _unordered(num_frames: Tensor, length: int, rng: torch.Generator) -> Tensor:
+    """``[B, length]`` random frames in random order."""
+    return _distinct(num_frames, length, rng)
+
+
+def _ordered(num_frames: Tensor, length: int, skip: int, rng: torch.Generator) -> Tensor:
+    """``[B, length]`` rising frames of a random window, which goes on at the beginning where a sequence is short."""
+    window = length + skip
+    repeats = torch.where(num_frames < window, -(-window // num_frames), 1)
+    room = num_frames * repeats - window + 1
+    start = (torch.rand(len(num_frames), generator=rng, dtype=torch.float64) * room).long()
+    kept = torch.rand((len(num_frames), window), generator=rng).topk(length, dim=1).indices.sort(dim=1).values
+    return (start[:, None] + kept) % num_frames[:, None]
+
+
+def _group_by_length(length: Tensor, frames_per_batch: int, padding: str) -> Iterator[Tensor]:
+    """Rows of each batch, the longest first, so that a lack of memory shows at once."""
+    order = length.argsort(descending=True, stable=True)
+    start = 0
+    while start < len(order):
+        longest = int(length[order[start]])
+        end = start + max(1, frames_per_batch // longest)
+        rows = order[start:end]
+        if padding == "refused":
+            rows = rows[length[rows] == longest]
+        yield rows
+        start += len(rows)
+
+
+def _point_draw(num_frames: int, num_points: int, num_clips: int, source: "torch.Generator | list[int]") -> Tensor:
+    """``[B, T, M]`` numbers in [0, 1)."""
+    if isinstance(source, torch.Generator):
+        return torch.rand((num_clips, num_frames, num_points), generator=source)
+    draws = [torch.rand((num_frames, num_points), generator=torch.Generator().manual_seed(key)) for key in source]
+    return torch.stack(draws)
+
+
+class _Fit(NamedTuple):
+    """How a raster becomes as large as the model wants."""
+
+    repeat: int
+    """Times that rows and columns are repeated."""
+    columns: int
+    """Columns left after the cut."""
+
+
+def _fit(spec: InputSpec, modality: Modality | None, height: int, width: int, where: str) -> _Fit:
+    wanted_height = spec.height_px or height
+    repeat, rest = divmod(wanted_height, height)
+    columns = spec.width_px or width * max(repeat, 1)
+    problem = ""
+    if rest or repeat < 1:
+        problem = "rows can only be repeated a whole number of times"
+    elif repeat > 1 and modality is not None and modality.codec != "bits" and modality.unit != "class":
+        problem = "only masks and class maps are enlarged"
+    elif width * repeat < columns:
+        problem = "columns are missing"
+    elif (width * repeat - columns) % 2:
+        problem = "the columns that are too many are odd in number and cannot be cut equally at both sides"
+    if problem:
+        raise DatasetError(
+            f"{where} is {height}x{width} pixels, the model reads {wanted_height}x{columns}: {problem}; prepare the "
+            "dataset in another size, or configure the model for this one"
+        )
+    return _Fit(repeat, columns)
+
+
+def _raster_input(
+    frames: Tensor, spec: InputSpec, draw: AugmentDraw | None, mode: Literal["bilinear", "nearest"]
+) -> Tensor:
+    """``[B, T, C, H, W]`` decoded to ``[B, C, T, H', W']`` float32, changed as drawn before the cut."""
+    height, width = frames.shape[3:]
+    fit = _fit(spec, None, height, width, spec.modality)
+    if spec.colour_map == "jet":
+        frames = _jet_table(frames.device)[frames[:, :, 0].long()].permute(0, 1, 4, 2, 3)
+    if frames.dtype == torch.uint16:
+        frames = frames.float()
+    x = frames.transpose(1, 2)
+    if fit.repeat > 1:
+        x = x.repeat_interleave(fit.repeat, dim=3).repeat_interleave(fit.repeat, dim=4)
+    scale = spec.scale * (255.0 if spec.colour_map == "jet" else 1.0)
+    if draw is None:
+        cut = (x.shape[4] - fit.columns) // 2
+        out = torch.empty((*x.shape[:4], fit.columns), device=x.device)
+        out.copy_(x[..., cut : cut + fit.columns])
+    else:
+        out = apply_augment(x, draw, width_px=fit.columns, dtype=torch.float32, mode=mode)
+    return out if scale == 1 else out.div_(scale)
+
+
+def _jet_table(device: torch.device) -> Tensor:
+    """``[256, 3]`` uint8 colours; 0, which is no return, stays black."""
+    from gaitbench.projection import jet
+
+    value = torch.arange(256, dtype=torch.uint8)
+    return jet(value).to(device)

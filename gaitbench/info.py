@@ -1,0 +1,224 @@
+"""What can be said of one component: everything in its spec, and what its code tells when it is asked."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gaitbench.errors import GaitbenchError, UnknownNameError
+from gaitbench.quarantine import PluginInfo, describe
+from gaitbench.registry import KINDS, Registry, nearest
+from gaitbench.specs import DatasetSpec, MetricSpec, ModalitySpec, ModelSpec, ProtocolSpec, Spec
+
+if TYPE_CHECKING:
+    from gaitbench.recipe import Preset
+
+__all__ = ["ComponentInfo", "Detail", "find", "num_parameters"]
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """One labelled thing to know."""
+
+    label: str
+    """What it is."""
+    lines: tuple[str, ...]
+    """One or several lines of text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentInfo:
+    """A component, as ``gaitbench info`` shows it."""
+
+    kind: str
+    """``model``, ``dataset`` ... or ``plugin``."""
+    name: str
+    """Its name."""
+    title: str
+    """One line."""
+    package: str
+    """Distribution and version."""
+    details: tuple[Detail, ...]
+    """Everything else, in the order to show it."""
+
+
+def find(registry: Registry, name: str, kind: str | None = None) -> list[ComponentInfo]:
+    """Describe everything of this name.
+
+    Args:
+        registry: Where to look.
+        name: Of a component, ``distribution/name``, or a plugin.
+        kind: Look among these only.
+
+    Raises:
+        UnknownNameError: Nothing is called so.
+        UsageError: There is no such kind.
+    """
+    if kind == "plugin":
+        kinds: list[str] = []
+    else:
+        kinds = [kind] if kind else list(KINDS)
+    found: list[ComponentInfo] = []
+    reasons: list[str] = []
+    for each in kinds:
+        try:
+            spec = registry.get(each, name)
+        except UnknownNameError as error:
+            reasons.append(str(error))
+        else:
+            found.append(_of_component(registry, spec, describe(registry.owner(each, name))))
+    if kind in (None, "plugin"):
+        found.extend(_of_plugin(plugin) for plugin in registry.plugins() if name in (plugin.name, plugin.distribution))
+    if not found:
+        raise UnknownNameError(_why_unknown(registry, name, kind, reasons))
+    return found
+
+
+def num_parameters(registry: Registry, spec: ModelSpec, preset: "Preset") -> int:
+    """Build a model as a preset says, and count its trainable parameters.
+
+    Raises:
+        GaitbenchError: The model cannot be imported or built.
+    """
+    config = registry.load(spec, "config")
+    model = registry.load(spec)
+    assert callable(config)
+    assert callable(model)
+    built = model(config(**preset.config))
+    return sum(parameter.numel() for parameter in built.parameters() if parameter.requires_grad)
+
+
+def _why_unknown(registry: Registry, name: str, kind: str | None, reasons: list[str]) -> str:
+    """The message of the one kind asked for, or of the kind that has the best explanation."""
+    if kind and kind != "plugin":
+        return reasons[0]
+    for phrase in ("should provide it but failed", "It comes with", "Did you mean"):
+        for reason in reasons:
+            if phrase in reason:
+                return reason
+    known = [plugin.distribution for plugin in registry.plugins()]
+    near = nearest(name, known)
+    guess = f" Did you mean {near!r}?" if near else ""
+    return f"nothing is called {name!r}.{guess} 'gaitbench list' shows everything that is installed."
+
+
+def _of_component(registry: Registry, spec: Spec, package: str) -> ComponentInfo:
+    if isinstance(spec, ModelSpec):
+        details = _of_model(registry, spec)
+    elif isinstance(spec, DatasetSpec):
+        details = _of_dataset(registry, spec)
+    elif isinstance(spec, ProtocolSpec):
+        details = _of_protocol(registry, spec)
+    elif isinstance(spec, ModalitySpec):
+        labels = [field.name for field in dataclasses.fields(spec.modality) if field.name not in ("name", "title")]
+        values = [(label.replace("_", " "), str(getattr(spec.modality, label))) for label in labels]
+        details = [Detail(label, (value,)) for label, value in values if value]
+    elif isinstance(spec, MetricSpec):
+        better = "higher is better" if spec.higher_is_better else "lower is better"
+        unit = "one number per probe" if spec.unit == "probe" else "one number over all pairs"
+        details = [Detail("tasks", (", ".join(spec.tasks),)), Detail("direction", (better,)), Detail("unit", (unit,))]
+    else:
+        details = _users_of_task(registry, spec)
+    if spec.source:
+        details.append(Detail("source", (spec.source,)))
+    return ComponentInfo(kind=spec.kind, name=spec.name, title=spec.title, package=package, details=tuple(details))
+
+
+def _of_model(registry: Registry, spec: ModelSpec) -> list[Detail]:
+    details = [
+        Detail("inputs", (", ".join(spec.inputs),)),
+        Detail("tasks", (", ".join(spec.tasks),)),
+        Detail("fidelity", (f"{spec.fidelity}: {_FIDELITY[spec.fidelity]}",)),
+    ]
+    if spec.open_points:
+        details.append(Detail("open points", spec.open_points))
+    if spec.is_trivial:
+        details.append(Detail("role", ("trivial baseline",)))
+    try:
+        presets = registry.load(spec, "presets")
+        assert isinstance(presets, dict)
+        lines = tuple(_preset_line(registry, spec, name, preset) for name, preset in presets.items())
+    except GaitbenchError as error:
+        lines = (f"cannot be read: {error}",)
+    details.append(Detail("presets", lines))
+    return details
+
+
+_FIDELITY = {
+    "parity": "agrees with the published code's numbers",
+    "paper": "built from the paper, which fixes everything",
+    "proposed": "the source leaves parts open; our choices are listed",
+}
+
+
+def _preset_line(registry: Registry, spec: ModelSpec, name: str, preset: "Preset") -> str:
+    steps = sum(stage.iterations for stage in preset.recipe.stages if stage.kind == "gradient")
+    trained = f"{steps} steps" if steps else "fitted in one go"
+    try:
+        size = f"{num_parameters(registry, spec, preset):,} parameters"
+    except Exception as error:  # a plugin's constructor may do anything, and the rest is still worth showing
+        size = f"cannot be built ({type(error).__name__}: {error})"
+    return f"{name}: {size}, {trained}" + (f"; {preset.note}" if preset.note else "")
+
+
+def _of_dataset(registry: Registry, spec: DatasetSpec) -> list[Detail]:
+    details = [
+        Detail("modalities", (", ".join(spec.modalities),)),
+        Detail("protocols", (", ".join(spec.protocols) or "none",)),
+        Detail("files", ("official files needed" if spec.needs_source else "generated on this machine",)),
+        Detail("licence", (spec.licence or "not stated",)),
+        Detail("access", (spec.access or "not stated",)),
+        Detail("citation", (spec.citation or "not stated",)),
+    ]
+    try:
+        options = registry.load(spec, "options")
+        fields = getattr(options, "model_fields", {})
+        lines = [f"{key} = {field.default!r}: {field.description or ''}".rstrip(": ") for key, field in fields.items()]
+        if not spec.needs_source:
+            builder = registry.load(spec)
+            assert callable(builder)
+            assert callable(options)
+            card = builder(options(), None).card()
+            details.append(Detail("version", (card.version,)))
+            labelled = [f"{a.name}: {', '.join(a.classes)}" for a in card.attributes]
+            details.append(Detail("attributes", tuple(labelled) or ("none",)))
+    except GaitbenchError as error:
+        lines = [f"cannot be read: {error}"]
+    details.append(Detail("options", tuple(lines) or ("none",)))
+    return details
+
+
+def _of_protocol(registry: Registry, spec: ProtocolSpec) -> list[Detail]:
+    from gaitbench.protocol import Protocol, explain
+
+    details = [Detail("dataset", (spec.dataset,))]
+    try:
+        protocol = registry.load(spec)
+    except GaitbenchError as error:
+        return [*details, Detail("rules", (f"cannot be read: {error}",))]
+    assert isinstance(protocol, Protocol)
+    return [*details, Detail("rules", tuple(explain(protocol).splitlines()))]
+
+
+def _users_of_task(registry: Registry, spec: Spec) -> list[Detail]:
+    models = [
+        model.name for model in registry.specs("model") if isinstance(model, ModelSpec) and spec.name in model.tasks
+    ]
+    metrics = [
+        metric.name
+        for metric in registry.specs("metric")
+        if isinstance(metric, MetricSpec) and spec.name in metric.tasks
+    ]
+    return [Detail("models", (", ".join(models) or "none",)), Detail("metrics", (", ".join(metrics) or "none",))]
+
+
+def _of_plugin(plugin: PluginInfo) -> ComponentInfo:
+    details = [
+        Detail("status", (plugin.status,)),
+        Detail("module", (plugin.target,)),
+        Detail("plugin API", (str(plugin.api_version) if plugin.api_version is not None else "not stated",)),
+        Detail("provides", tuple(f"{kind} {name}" for kind, name in plugin.components) or ("nothing",)),
+    ]
+    if plugin.error:
+        details += [Detail(f"failed ({plugin.stage})", (plugin.error,)), Detail("next step", (plugin.hint,))]
+    title = "core" if plugin.distribution == "gaitbench" else f"plugin {plugin.name}"
+    return ComponentInfo(kind="plugin", name=plugin.name, title=title, package=describe(plugin), details=tuple(details))

@@ -1,0 +1,133 @@
+"""Which cells a run consists of: every name checked, every combination refused that cannot be, before anything slow."""
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import get_args
+
+from gaitbench.cell import Cell, find_protocol, resolve_cell
+from gaitbench.dataset import GaitDataset
+from gaitbench.errors import DatasetError, UnknownNameError, UsageError
+from gaitbench.recipe import Precision
+from gaitbench.registry import Registry, load_registry, nearest
+from gaitbench.specs import DatasetSpec, ModelSpec
+from gaitbench.store import is_prepared
+
+__all__ = ["DEFAULT_DATASET", "plan"]
+
+_RENDEZVOUS = ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
+
+_log = logging.getLogger("gaitbench")
+
+DEFAULT_DATASET = "walkers"
+"""What is run on when nobody names a dataset."""
+
+
+def plan(
+    task: str,
+    models: Sequence[str] | None = None,
+    dataset: str | None = None,
+    *,
+    data: Path | None = None,
+    preset: str = "quick",
+    seeds: Sequence[int] = (0,),
+    protocol: str | None = None,
+    options: Mapping[str, object] | None = None,
+    set: Mapping[str, object] | None = None,  # noqa: A002
+    device: str = "auto",
+    devices: int = 1,
+    nodes: int = 1,
+    precision: str | None = None,
+    allow_partial: bool = False,
+    registry: Registry | None = None,
+) -> list[Cell]:
+    """List the cells of a run, a cell per model and seed, and check every name in them.
+
+    The arguments are those of :func:`gaitbench.run`.
+
+    Raises:
+        UnknownNameError: A name that nobody registered; the message has the nearest one.
+        UsageError: Something does not fit together, or no installed model fits task and dataset.
+    """
+    registry = registry or load_registry()
+    if dataset is None:
+        dataset = GaitDataset.open(data).card.name if data is not None and is_prepared(data) else DEFAULT_DATASET
+    task_name = registry.get("task", task).name
+    spec = registry.get("dataset", dataset)
+    assert isinstance(spec, DatasetSpec)
+    find_protocol(protocol, spec, registry)
+    _check_choice("precision", precision, get_args(Precision))
+    _check_choice("device", device, ("auto", "cpu", "cuda"))
+    for name, value in (("devices", devices), ("nodes", nodes)):
+        if value < 1:
+            raise UsageError(f"{name} must be 1 or more, got {value}")
+    if nodes > 1 and (unset := [name for name in _RENDEZVOUS if not os.environ.get(name)]):
+        raise UsageError(
+            f"a run on {nodes} nodes needs {', '.join(unset)} in the environment: start the same command on each node, "
+            "with NODE_RANK 0, 1 ... and the first node's address and a free port of it as MASTER_ADDR and MASTER_PORT"
+        )
+    if not seeds or any(seed < 0 for seed in seeds):
+        raise UsageError(f"seeds must be integers of 0 or more, at least one; got {list(seeds)}")
+    if models is not None and not models:
+        raise UsageError("the list of models is empty; leave it out to run all that fit")
+
+    def cell_of(model: str, seed: int) -> Cell:
+        return Cell.model_validate(
+            {
+                "task": task,
+                "dataset": dataset,
+                "data": data.resolve() if data is not None else None,
+                "options": dict(options or {}),
+                "protocol": protocol,
+                "model": model,
+                "preset": preset,
+                "overrides": dict(set or {}),
+                "seed": seed,
+                "precision": precision,
+                "device": device,
+                "devices": devices,
+                "nodes": nodes,
+                "allow_partial": allow_partial,
+            }
+        )
+
+    if models is not None:
+        chosen = list(dict.fromkeys(models))
+        for name in chosen:
+            resolve_cell(cell_of(name, seeds[0]), registry)
+    else:
+        supplied = GaitDataset.open(data).modalities if data is not None and is_prepared(data) else spec.modalities
+        chosen = []
+        without_preset: list[UnknownNameError] = []
+        for model in registry.specs("model"):
+            assert isinstance(model, ModelSpec)
+            if task_name not in model.tasks:
+                continue
+            try:
+                resolved = resolve_cell(cell_of(model.name, seeds[0]), registry)
+            except UnknownNameError as error:
+                # Nobody asked for this model by name, so that it lacks the preset only leaves it out.
+                _log.info("left out: %s", error)
+                without_preset.append(error)
+                continue
+            except DatasetError as error:
+                _log.info("left out: %s", error)
+                continue
+            if frozenset(supplied).issuperset(resolved.modalities):
+                chosen.append(model.name)
+        if not chosen and without_preset:
+            raise without_preset[0]
+    if not chosen:
+        raise UsageError(
+            f"no installed model does task {task!r} on dataset {spec.name!r}, which has {', '.join(spec.modalities)}. "
+            "Install a plugin with models, such as gaitbench-baselines."
+        )
+    return [cell_of(name, seed) for name in chosen for seed in dict.fromkeys(seeds)]
+
+
+def _check_choice(name: str, value: str | None, known: Sequence[str]) -> None:
+    if value is not None and value not in known:
+        near = nearest(value, known)
+        guess = f"; did you mean {near!r}?" if near else ""
+        raise UsageError(f"unknown {name} {value!r}{guess} There are {', '.join(known)}.")

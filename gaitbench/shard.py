@@ -1,0 +1,174 @@
+"""One shard: an Arrow IPC stream with one record batch, a row per sequence, memory-mapped as it lies.
+
+Columns: ``sequence_id``, ``num_frames``, ``frames`` (all stored bytes of the sequence), ``sha256`` of
+:class:`gaitbench.codec.Packed`; ``offsets`` for ``jpeg`` and ``points16``; ``origin`` for ``points16``.
+
+Axes: S sequences of the shard, T frames of one sequence, D values per point.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gaitbench.atomic import atomic_path
+from gaitbench.card import StreamInfo
+from gaitbench.codec import Packed, frame_nbytes
+from gaitbench.errors import DatasetError
+from gaitbench.modality import Modality
+
+__all__ = ["Shard", "shard_schema", "write_shard"]
+
+_END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+
+
+def shard_schema(modality: Modality, info: StreamInfo) -> pa.Schema:
+    """The columns of a shard of this modality."""
+    fields = [
+        pa.field("sequence_id", pa.string(), nullable=False),
+        pa.field("num_frames", pa.int64(), nullable=False),
+        pa.field("frames", pa.large_binary(), nullable=False),
+        pa.field("sha256", pa.binary(32), nullable=False),
+    ]
+    if modality.codec in ("jpeg", "points16"):
+        fields.append(pa.field("offsets", pa.list_(pa.int64()), nullable=False))
+    if modality.codec == "points16":
+        fields.append(pa.field("origin", pa.list_(pa.float32(), info.frame_shape[0]), nullable=False))
+    return pa.schema(fields)
+
+
+def write_shard(path: Path, rows: Iterable[tuple[str, Packed]], modality: Modality, info: StreamInfo) -> None:
+    """Write a shard, atomically. The same rows give the same bytes.
+
+    Args:
+        path: The file.
+        rows: Sequence id and stored form, in order; held in memory until the file is written.
+        modality: What a frame is and how it is stored.
+        info: The stream in this dataset.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    ids: list[str] = []
+    packed: list[Packed] = []
+    for sequence_id, item in rows:
+        ids.append(sequence_id)
+        packed.append(item)
+    schema = shard_schema(modality, info)
+    starts = np.cumsum([0, *(item.data.nbytes for item in packed)], dtype=np.int64)
+    data = np.concatenate([item.data for item in packed])
+    columns = [
+        pa.array(ids, pa.string()),
+        pa.array([item.num_frames for item in packed], pa.int64()),
+        pa.LargeBinaryArray.from_buffers(
+            pa.large_binary(), len(packed), [None, pa.py_buffer(starts), pa.py_buffer(data)]
+        ),
+        pa.array([item.sha256() for item in packed], pa.binary(32)),
+    ]
+    if "offsets" in schema.names:
+        columns.append(pa.array([item.offsets for item in packed], schema.field("offsets").type))
+    if "origin" in schema.names:
+        columns.append(pa.array([item.origin for item in packed], schema.field("origin").type))
+    batch = pa.record_batch(columns, schema=schema)
+    with atomic_path(path) as temp, pa.OSFile(str(temp), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
+        writer.write_batch(batch)
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A shard in the memory map. Nothing is read from the disk until it is touched."""
+
+    path: Path
+    """The file."""
+    sequence_id: pa.Array
+    """``[S]`` strings."""
+    num_frames: NDArray[np.int64]
+    """``[S]``."""
+    sha256: pa.Array
+    """``[S]`` of 32 bytes each."""
+    data: NDArray[np.uint8]
+    """``[bytes]``: stored frames of all sequences."""
+    starts: NDArray[np.int64]
+    """``[S + 1]``: bytes before each sequence."""
+    offsets: NDArray[np.int64] | None
+    """``[sum(T + 1)]``: the sequences' offsets, one after the other; None where frames have one size."""
+    origin: NDArray[np.float32] | None
+    """``[S, D]`` for points; None otherwise."""
+
+    @classmethod
+    def open(cls, path: Path, modality: Modality, info: StreamInfo) -> "Shard":
+        """Memory-map a shard and check its structure, not its content.
+
+        Raises:
+            DatasetError: The file is missing, truncated, altered, or no shard of this stream.
+        """
+        try:
+            with path.open("rb") as file:
+                file.seek(-len(_END_OF_STREAM), 2)
+                is_whole = file.read() == _END_OF_STREAM
+            if not is_whole:
+                raise pa.ArrowInvalid("the end marker is missing")
+            with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
+                if reader.schema != shard_schema(modality, info):
+                    raise pa.ArrowInvalid("its columns are not those of this stream")
+                batch = reader.read_next_batch()
+                batch.validate(full=True)
+                if any(True for _ in reader):
+                    raise pa.ArrowInvalid("it holds more than one record batch")
+            return cls._from_batch(path, batch, modality, info)
+        except FileNotFoundError as error:
+            raise DatasetError(f"{path} is missing; {_AGAIN}") from error
+        except (pa.ArrowException, OSError, StopIteration, ValueError) as error:
+            raise DatasetError(f"{path} is truncated, altered or foreign ({error}); {_AGAIN}") from error
+
+    @classmethod
+    def _from_batch(cls, path: Path, batch: pa.RecordBatch, modality: Modality, info: StreamInfo) -> "Shard":
+        columns = {name: batch.column(name) for name in batch.schema.names}
+        _, start_buffer, data_buffer = columns["frames"].buffers()
+        starts = np.frombuffer(start_buffer, np.int64, len(batch) + 1)
+        data = np.frombuffer(data_buffer or b"", np.uint8, int(starts[-1]))
+        num_frames = columns["num_frames"].to_numpy()
+        offsets = origin = None
+        sizes = np.diff(starts)
+        if "offsets" in columns:
+            offsets = columns["offsets"].flatten().to_numpy()
+            ends = np.cumsum(num_frames + 1) - 1
+            per_unit = 2 * info.frame_shape[0] if modality.codec == "points16" else 1
+            if len(offsets) != ends[-1] + 1 or not np.array_equal(offsets[ends] * per_unit, sizes):
+                raise pa.ArrowInvalid("its offsets do not agree with its frames")
+        if "origin" in columns:
+            origin = columns["origin"].flatten().to_numpy().reshape(len(batch), -1)
+        nbytes = frame_nbytes(modality, info)
+        if num_frames.min() < 1 or (nbytes is not None and not np.array_equal(num_frames * nbytes, sizes)):
+            raise pa.ArrowInvalid("its numbers of frames do not agree with its bytes")
+        return cls(path, columns["sequence_id"], num_frames, columns["sha256"], data, starts, offsets, origin)
+
+    def __len__(self) -> int:
+        return len(self.num_frames)
+
+    def packed(self, row: int) -> Packed:
+        """The stored form of one sequence, without a copy."""
+        data = self.data[self.starts[row] : self.starts[row + 1]]
+        offsets = None
+        if self.offsets is not None:
+            first = int(self.num_frames[:row].sum()) + row
+            offsets = self.offsets[first : first + int(self.num_frames[row]) + 1]
+        return Packed(int(self.num_frames[row]), data, offsets, None if self.origin is None else self.origin[row])
+
+    def check_content(self) -> None:
+        """Hash every sequence and compare with what the shard says of itself.
+
+        Raises:
+            DatasetError: The frames of a sequence were altered.
+        """
+        for row in range(len(self)):
+            if self.packed(row).sha256() != self.sha256[row].as_py():
+                raise DatasetError(
+                    f"{self.path}: the frames of sequence {self.sequence_id[row].as_py()} were altered; {_AGAIN}"
+                )
+
+
+_AGAIN = "remove the dataset's folder and run `gaitbench prepare` again"

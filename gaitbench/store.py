@@ -1,0 +1,188 @@
+"""Where prepared datasets are kept, and how a name becomes one: open it, or prepare it on first ask.
+
+::
+
+    GAITBENCH_CACHE (default ~/.cache/gaitbench)
+      datasets/NAME-VERSION-HASH/     HASH covers the options and, for real data, the state of the source folder
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from gaitbench.dataset import BuilderOptions, DatasetBuilder, GaitDataset
+from gaitbench.errors import DatasetError, PluginError, UsageError
+from gaitbench.prepare import prepare
+from gaitbench.registry import Registry, nearest
+from gaitbench.specs import DatasetSpec
+
+__all__ = ["cache_root", "is_prepared", "make_builder", "make_options", "open_or_prepare"]
+
+
+def cache_root() -> Path:
+    """The folder of everything that can be made again: ``GAITBENCH_CACHE``, or ``~/.cache/gaitbench``."""
+    return Path(os.environ.get("GAITBENCH_CACHE") or "~/.cache/gaitbench").expanduser()
+
+
+def is_prepared(folder: Path) -> bool:
+    """Tell whether a folder holds a prepared dataset."""
+    return (folder / "dataset.json").is_file()
+
+
+def open_or_prepare(
+    registry: Registry,
+    name: str,
+    *,
+    modalities: Sequence[str] | None = None,
+    source: Path | None = None,
+    root: Path | None = None,
+    options: Mapping[str, object] | None = None,
+    workers: int | None = None,
+) -> GaitDataset:
+    """Open a dataset by name; what is missing of it is prepared first, with progress.
+
+    Args:
+        registry: Where to look the name up.
+        name: Of a registered dataset.
+        modalities: Streams that must be there; None for the dataset's first one and whatever else is prepared.
+        source: The official files, or a prepared dataset. Generated datasets need none.
+        root: Folder of the prepared dataset; None for the cache.
+        options: Of the builder.
+        workers: Processes; None for one per core.
+
+    Raises:
+        UnknownNameError: No such dataset.
+        UsageError: An option or a modality that the dataset does not have, or a source that is needed is not given.
+        DatasetError: The source or the prepared folder is not this dataset.
+    """
+    spec = registry.get("dataset", name)
+    assert isinstance(spec, DatasetSpec)
+    wanted = _check_modalities(spec, modalities)
+    for folder in (source, root):
+        if folder is not None and is_prepared(folder):
+            dataset = _open(spec, folder, options)
+            if missing := [modality for modality in wanted if modality not in dataset.modalities]:
+                if folder is source or (spec.needs_source and source is None):
+                    raise _missing_streams(spec, dataset, folder, missing)
+                options = {**dataset.card.options, **(options or {})}
+                break
+            return dataset
+    builder = make_builder(registry, spec, source, options)
+    folder = root or _cache_folder(spec, builder)
+    if is_prepared(folder) and set(wanted) <= set((dataset := GaitDataset.open(folder)).modalities):
+        return dataset
+    return prepare(spec.target, builder.options, source, folder, wanted, workers=workers)
+
+
+def make_options(registry: Registry, spec: DatasetSpec, options: Mapping[str, object] | None) -> BuilderOptions:
+    """Check options against the dataset's own class.
+
+    Raises:
+        UsageError: An unknown option, with the nearest known one, or a value that does not fit.
+    """
+    cls = registry.load(spec, "options")
+    if not (isinstance(cls, type) and issubclass(cls, BuilderOptions)):
+        raise PluginError(
+            f"options of dataset {spec.name!r} must be a BuilderOptions class, {spec.options} is {cls!r}."
+        )
+    try:
+        return cls(**dict(options or {}))
+    except ValidationError as error:
+        raise UsageError(f"dataset {spec.name!r}: {_explain(error, list(cls.model_fields))}") from error
+
+
+def make_builder(
+    registry: Registry, spec: DatasetSpec, source: Path | None, options: Mapping[str, object] | None
+) -> DatasetBuilder:
+    """The builder of a dataset, on its source.
+
+    Raises:
+        UsageError: A source is needed and not given, or an option does not fit.
+        DatasetError: The source is no folder.
+    """
+    checked = make_options(registry, spec, options)
+    if spec.needs_source and source is None:
+        raise UsageError(
+            f"dataset {spec.name!r} is not generated: give the folder of its files (--data DIR, --source DIR, or "
+            f"source=DIR). How to get it: {spec.access or 'see gaitbench info ' + spec.name}."
+        )
+    if source is not None and not source.is_dir():
+        raise DatasetError(f"dataset {spec.name!r}: {source} is no folder; check the path of its files.")
+    cls = registry.load(spec)
+    if not (isinstance(cls, type) and issubclass(cls, DatasetBuilder)):
+        raise PluginError(f"dataset {spec.name!r}: {spec.target} must be a class of DatasetBuilder, it is {cls!r}.")
+    return cls(checked, source)
+
+
+def _open(spec: DatasetSpec, folder: Path, options: Mapping[str, object] | None) -> GaitDataset:
+    dataset = GaitDataset.open(folder)
+    if dataset.card.name != spec.name:
+        raise DatasetError(
+            f"{folder} holds the prepared dataset {dataset.card.name!r}, not {spec.name!r}; "
+            f"give another folder, or --dataset {dataset.card.name}."
+        )
+    for key, value in (options or {}).items():
+        if key in dataset.card.options and dataset.card.options[key] != value:
+            raise UsageError(
+                f"{folder} was prepared with {key}={dataset.card.options[key]!r}, you ask for {value!r}; "
+                "leave the option out, or prepare another folder."
+            )
+    return dataset
+
+
+def _missing_streams(spec: DatasetSpec, dataset: GaitDataset, folder: Path, missing: Sequence[str]) -> DatasetError:
+    source = "--source DIR " if spec.needs_source else ""
+    return DatasetError(
+        f"{folder} has no {', '.join(missing)} (it has {', '.join(dataset.modalities)}); add it with "
+        f"'gaitbench prepare {spec.name} {source}--out {folder} --modalities {' '.join(missing)}'."
+    )
+
+
+def _check_modalities(spec: DatasetSpec, modalities: Sequence[str] | None) -> tuple[str, ...]:
+    if modalities is None:
+        return spec.modalities[:1]
+    for modality in modalities:
+        if modality not in spec.modalities:
+            near = nearest(modality, spec.modalities)
+            raise UsageError(
+                f"dataset {spec.name!r} has no modality {modality!r}"
+                + (f"; did you mean {near!r}?" if near else ".")
+                + f" It has {', '.join(spec.modalities)}."
+            )
+    return tuple(dict.fromkeys(modalities))
+
+
+def _cache_folder(spec: DatasetSpec, builder: DatasetBuilder) -> Path:
+    parts: dict[str, object] = {"options": builder.options.model_dump(mode="json")}
+    if builder.source is not None:
+        parts["source"] = _state_of(builder.source)
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+    return cache_root() / "datasets" / f"{spec.name}-{builder.card().version}-{digest}"
+
+
+def _state_of(source: Path) -> list[list[object]]:
+    """Names, sizes and times of the two upper levels of a folder: when files come or go, so does the cache entry."""
+    entries: list[list[object]] = [[str(source.resolve()), 0, 0]]
+    for path in sorted([*source.glob("*"), *source.glob("*/*")]):
+        status = path.stat()
+        entries.append(
+            [path.relative_to(source).as_posix(), 0 if path.is_dir() else status.st_size, status.st_mtime_ns]
+        )
+    return entries
+
+
+def _explain(error: ValidationError, known: Sequence[str]) -> str:
+    lines = []
+    for problem in error.errors():
+        name = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            near = nearest(name, known)
+            guess = f"; did you mean {near!r}?" if near else "."
+            lines.append(f"no option {name!r}{guess} There are {', '.join(known) or 'none'}.")
+        else:
+            lines.append(f"option {name!r}: {problem['msg']}, got {problem['input']!r}.")
+    return " ".join(lines)

@@ -1,0 +1,33 @@
+"""Contract tests for plugin authors, one line each, and synthetic data to try things on.
+
+::
+
+    from gaitbench.testing import check_model
+
+    def test_model() -> None:
+        check_model(GaitSet(GaitSetConfig(channels=(4, 8, 16))))
+
+A check raises an error that says what is wrong and what the contract asks for. Core's own components pass the same
+checks. Pytest fixtures come with the package: see :mod:`gaitbench.pytest_plugin`.
+"""
+
+from gaitbench.testing.datasets import check_dataset
+from gaitbench.testing.metrics import check_metric
+from gaitbench.testing.modalities import check_modality
+from gaitbench.testing.models import check_model
+from gaitbench.testing.plugins import check_plugin
+from gaitbench.testing.synthetic import synthetic_batch, synthetic_embeddings, synthetic_frames, synthetic_table
+from gaitbench.testing.tasks import check_task
+
+__all__ = [
+    "check_dataset",
+    "check_metric",
+    "check_modality",
+    "check_model",
+    "check_plugin",
+    "check_task",
+    "synthetic_batch",
+    "synthetic_embeddings",
+    "synthetic_frames",
+    "synthetic_table",
+]

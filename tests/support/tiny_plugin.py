@@ -1,0 +1,209 @@
+"""A plugin for tests: the moving squares with a protocol, models that learn in a second, and a murderer.
+
+With ``TINY_KILL=event:N`` the N-th run event of that name ends the process by SIGKILL; with ``TINY_KILL=rename:N`` or
+``TINY_KILL=renamed:N`` the N-th atomic rename does, just before or just after it.
+"""
+
+import os
+import pathlib
+import signal
+from collections import Counter
+from collections.abc import Mapping
+
+import torch
+from pydantic import BaseModel, PositiveInt
+from torch import Tensor, nn
+
+from gaitbench.hookspecs import RunEvent, hookimpl
+from gaitbench.model import ClosedFormModel, GaitBatch, GaitModel, GaitOutput, InputSpec
+from gaitbench.protocol import Protocol, Selection
+from gaitbench.recipe import ClipConfig, OptimizerConfig, Preset, Recipe, ScheduleConfig, Stage
+from gaitbench.specs import DatasetSpec, ModelSpec, ProtocolSpec
+
+api_version = 1
+
+PROTOCOL = Protocol(
+    name="tiny",
+    dataset="tiny",
+    title="Half of the squares learn, half are asked",
+    source="made up",
+    train=Selection(subjects=("000..002",)),
+    test_subjects=("003..005",),
+    gallery=Selection(conditions=("nm-01",)),
+    probes={"BG": Selection(conditions=("bg-01",))},
+    averaging="probes",
+    headline="BG",
+    num_train_subjects=3,
+    num_test_subjects=3,
+)
+
+
+class TinyConfig(BaseModel, frozen=True, extra="forbid"):
+    num_classes: PositiveInt = 1
+    width: PositiveInt = 8
+    modalities: tuple[str, ...] = ("silhouette",)
+    nan_at: int = -1
+    constant: bool = False
+    plain: bool = False
+
+
+class TinyModel(GaitModel):
+    """Two convolutions, a mean over time, one linear part; its weights are shared by all modalities."""
+
+    padding = "refused"
+    config: TinyConfig
+
+    def __init__(self, config: TinyConfig) -> None:
+        super().__init__(config)
+        self.conv = nn.Conv2d(1, 4, 3, stride=4)
+        self.norm = nn.Identity() if config.plain else nn.BatchNorm2d(4)
+        self.drop = nn.Dropout(0.0 if config.plain else 0.1)
+        self.embed = nn.Linear(4 * 16 * 16, config.width)
+        self.head = nn.Linear(config.width, config.num_classes)
+
+    @property
+    def inputs(self) -> tuple[InputSpec, ...]:
+        return tuple(
+            InputSpec(modality=name, height_px=64, width_px=64, scale=255.0 if name == "lidar-depth" else 1.0)
+            for name in self.config.modalities
+        )
+
+    def forward(self, batch: GaitBatch) -> GaitOutput:
+        outputs = {name: self._one(x) for name, x in batch.inputs.items()}
+        joint = torch.stack([output.embedding for output in outputs.values()]).mean(dim=0)
+        logits = torch.stack([output.logits for output in outputs.values()]).mean(dim=0)
+        return GaitOutput(embedding=joint * (not self.config.constant), logits=logits, by_modality=outputs)
+
+    def _one(self, x: Tensor) -> GaitOutput:
+        n, _, t, _, _ = x.shape
+        y = torch.relu(self.norm(self.conv(x.transpose(1, 2).flatten(0, 1))))
+        embedding = self.embed(self.drop(y.flatten(1).unflatten(0, (n, t)).mean(dim=1)))
+        return GaitOutput(embedding=embedding[..., None], logits=self.head(embedding)[..., None])
+
+    def losses(self, output: GaitOutput, batch: GaitBatch, stage: Stage) -> Mapping[str, Tensor]:
+        loss = nn.functional.cross_entropy(output.logits[..., 0], batch.labels)
+        if batch.step == self.config.nan_at and stage.name == "second":
+            loss = loss * torch.nan
+        return {"softmax": loss, "size": output.embedding.square().mean() * 0.01}
+
+
+class TinyMeanConfig(BaseModel, frozen=True, extra="forbid"):
+    num_components: PositiveInt = 4
+
+
+class TinyMean(ClosedFormModel):
+    """Mean frames on the leading directions of the training ones."""
+
+    padding = "refused"
+    config: TinyMeanConfig
+
+    def __init__(self, config: TinyMeanConfig) -> None:
+        super().__init__(config)
+        self.register_buffer("axes", torch.zeros(16 * 16, config.num_components))
+
+    @property
+    def inputs(self) -> tuple[InputSpec, ...]:
+        return (InputSpec(modality="silhouette", height_px=64, width_px=64),)
+
+    def features(self, batch: GaitBatch) -> Tensor:
+        x = batch.inputs["silhouette"].mean(dim=2)
+        return nn.functional.avg_pool2d(x, 4).flatten(1)
+
+    def fit(self, features: Tensor, labels: Tensor) -> None:
+        assert len(features) == len(labels)
+        _, _, v = torch.linalg.svd(features.double() - features.double().mean(dim=0), full_matrices=False)
+        self.axes.copy_(v[: self.config.num_components].T)
+
+    def forward(self, batch: GaitBatch) -> GaitOutput:
+        return GaitOutput(embedding=(self.features(batch).float() @ self.axes)[..., None])
+
+
+_CLIPS = ClipConfig(subjects_per_batch=3, sequences_per_subject=2, num_frames=4)
+RECIPE = Recipe(
+    stages=(
+        Stage(
+            name="first",
+            iterations=5,
+            clips=_CLIPS,
+            optimizer=OptimizerConfig(name="adam", lr=0.01),
+            schedule=ScheduleConfig(name="onecycle", warmup=2),
+        ),
+        Stage(name="second", iterations=4, clips=_CLIPS, freeze=("conv.*",), optimizer=OptimizerConfig(lr=0.01)),
+    ),
+    checkpoint_every=2,
+)
+PRESETS = {
+    "quick": Preset(recipe=RECIPE),
+    "quick@crossmodal": Preset(config={"modalities": ("silhouette", "lidar-depth")}, recipe=RECIPE),
+}
+MEAN_PRESETS = {"quick": Preset(recipe=Recipe(stages=(Stage(kind="closed-form"),)))}
+
+
+@hookimpl
+def gaitbench_register(registry) -> None:
+    registry.add(
+        DatasetSpec(
+            name="tiny",
+            title="Moving squares",
+            target="tiny_dataset:TinyBuilder",
+            options="tiny_dataset:TinyOptions",
+            modalities=("silhouette", "lidar-depth"),
+            protocols=("tiny",),
+            needs_source=False,
+        )
+    )
+    registry.add(ProtocolSpec(name="tiny", title="Tiny", target="tiny_plugin:PROTOCOL", dataset="tiny"))
+    registry.add(
+        ModelSpec(
+            name="tiny-net",
+            title="A little network",
+            target="tiny_plugin:TinyModel",
+            config="tiny_plugin:TinyConfig",
+            presets="tiny_plugin:PRESETS",
+            inputs=("silhouette", "lidar-depth"),
+            tasks=("identity", "crossmodal"),
+            fidelity="paper",
+        )
+    )
+    registry.add(
+        ModelSpec(
+            name="tiny-mean",
+            title="Fitted in one go",
+            target="tiny_plugin:TinyMean",
+            config="tiny_plugin:TinyMeanConfig",
+            presets="tiny_plugin:MEAN_PRESETS",
+            inputs=("silhouette",),
+            tasks=("identity",),
+            fidelity="paper",
+        )
+    )
+
+
+_count: Counter[str] = Counter()
+
+
+def _strike(name: str) -> None:
+    _count[name] += 1
+    if os.environ.get("TINY_KILL") == f"{name}:{_count[name]}":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if os.environ.get("TINY_INTERRUPT") == f"{name}:{_count[name]}":
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+@hookimpl
+def gaitbench_run_event(event: RunEvent) -> None:
+    _strike(event.name)
+
+
+def watch_renames() -> Counter[str]:
+    """Count atomic renames, and die at one of them when told to; gives the counter."""
+    replace = pathlib.Path.replace
+
+    def watched(self, target):
+        _strike("rename")
+        result = replace(self, target)
+        _strike("renamed")
+        return result
+
+    pathlib.Path.replace = watched
+    return _count

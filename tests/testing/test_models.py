@@ -1,0 +1,203 @@
+from collections.abc import Mapping
+
+import pytest
+import torch
+from pydantic import BaseModel
+from torch import Tensor, nn
+
+from gaitbench.errors import ModelError
+from gaitbench.model import ClosedFormModel, GaitBatch, GaitModel, GaitOutput, InputSpec
+from gaitbench.recipe import Stage
+from gaitbench.testing import check_model
+
+
+class Config(BaseModel, frozen=True):
+    width: int = 6
+    num_classes: int = 3
+
+
+class Good(GaitModel):
+    """Mean of the real frames through one layer."""
+
+    padding = "masked"
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.layer = nn.Linear(16 * 11, config.width)
+        self.head = nn.Linear(config.width, config.num_classes)
+
+    @property
+    def inputs(self) -> tuple[InputSpec, ...]:
+        return (InputSpec(modality="silhouette", height_px=16, width_px=11),)
+
+    def mean(self, batch: GaitBatch) -> Tensor:
+        x, num_frames = batch.inputs["silhouette"], batch.num_frames["silhouette"]
+        real = torch.arange(x.shape[2]) < num_frames[:, None]
+        return ((x[:, 0] * real[:, :, None, None]).sum(1) / num_frames[:, None, None]).flatten(1)
+
+    def forward(self, batch: GaitBatch) -> GaitOutput:
+        embedding = self.layer(self.mean(batch))
+        return GaitOutput(embedding=embedding[:, :, None], logits=self.head(embedding)[:, :, None])
+
+    def losses(self, output: GaitOutput, batch: GaitBatch, stage: Stage) -> Mapping[str, Tensor]:
+        assert output.logits is not None
+        assert batch.labels is not None
+        return {"ce": nn.functional.cross_entropy(output.logits[:, :, 0], batch.labels)}
+
+
+def test_a_good_model_passes_and_keeps_its_weights() -> None:
+    model = Good(Config())
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    check_model(model)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert not model.training
+
+
+class WrongShape(Good):
+    def forward(self, batch: GaitBatch) -> GaitOutput:
+        output = super().forward(batch)
+        return GaitOutput(embedding=output.embedding[:, :, 0], logits=output.logits)
+
+
+class NotFinite(Good):
+    def forward(self, batch: GaitBatch) -> GaitOutput:
+        output = super().forward(batch)
+        return GaitOutput(embedding=output.embedding / 0, logits=output.logits)
+
+
+class Random(Good):
+    def forward(self, batch: GaitBatch) -> GaitOutput:
+        output = super().forward(batch)
+        return GaitOutput(embedding=nn.functional.dropout(output.embedding, 0.5, training=True), logits=output.logits)
+
+
+class Constant(Good):
+    def forward(self, batch: GaitBatch) -> GaitOutput:
+        output = super().forward(batch)
+        same = output.embedding.mean() * 0 + torch.ones_like(output.embedding)
+        return GaitOutput(embedding=same if not self.training else output.embedding, logits=output.logits)
+
+
+class OverTheBatch(Good):
+    def forward(self, batch: GaitBatch) -> GaitOutput:
+        output = super().forward(batch)
+        return GaitOutput(embedding=output.embedding - output.embedding.mean(0), logits=output.logits)
+
+
+class LooksAtPadding(Good):
+    def mean(self, batch: GaitBatch) -> Tensor:
+        return batch.inputs["silhouette"].mean(dim=(1, 2)).flatten(1)
+
+
+class Unused(Good):
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.idle = nn.Linear(2, 2)
+
+
+class Detached(Good):
+    def losses(self, output: GaitOutput, batch: GaitBatch, stage: Stage) -> Mapping[str, Tensor]:
+        return {key: value.detach() for key, value in super().losses(output, batch, stage).items()}
+
+
+class VectorLoss(Good):
+    def losses(self, output: GaitOutput, batch: GaitBatch, stage: Stage) -> Mapping[str, Tensor]:
+        return {"ce": output.embedding.flatten()}
+
+
+class NoLoss(Good):
+    def losses(self, output: GaitOutput, batch: GaitBatch, stage: Stage) -> Mapping[str, Tensor]:
+        return {}
+
+
+class HiddenSize(Good):
+    """Something outside the config shapes it."""
+
+    size = 6
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        HiddenSize.size += 1
+        self.layer = nn.Linear(16 * 11, HiddenSize.size)
+        self.head = nn.Linear(HiddenSize.size, config.num_classes)
+
+
+class HiddenState(Good):
+    """A number that is no buffer."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.shift = torch.randn(config.width)
+
+    def forward(self, batch: GaitBatch) -> GaitOutput:
+        output = super().forward(batch)
+        return GaitOutput(embedding=output.embedding + self.shift[:, None], logits=output.logits)
+
+
+class OtherModality(Good):
+    def mean(self, batch: GaitBatch) -> Tensor:
+        return batch.inputs["rgb"].flatten(1)
+
+
+class ListOfInputs(Good):
+    @property
+    def inputs(self) -> tuple[InputSpec, ...]:
+        return list(super().inputs)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("cls", "message"),
+    [
+        (WrongShape, r"float \[N, D, P\]"),
+        (NotFinite, "NaN or infinity"),
+        (Random, "differently the second time"),
+        (Constant, "the same embedding"),
+        (OverTheBatch, "alone and in a batch"),
+        (LooksAtPadding, "padded frames change the embedding"),
+        (Unused, "no gradient reaches 2 of 6.*idle"),
+        (Detached, "no loss depends on a parameter"),
+        (VectorLoss, "must be a scalar"),
+        (NoLoss, "at least one named loss"),
+        (HiddenSize, "config does not rebuild the model"),
+        (HiddenState, "rebuilt from config and state_dict embeds differently"),
+        (OtherModality, "'rgb', which is not there"),
+        (ListOfInputs, "tuple of InputSpec"),
+    ],
+)
+def test_a_broken_model_is_told_what_is_wrong(cls: type[Good], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        check_model(cls(Config()))
+
+
+def test_parameters_of_another_stage_can_be_named() -> None:
+    check_model(Unused(Config()), untrained=("idle.*",))
+    check_model(Unused(Config()), stage=Stage(freeze=("idle.*",)))
+
+
+def test_no_model_at_all() -> None:
+    with pytest.raises(ModelError, match="must derive from"):
+        check_model(nn.Linear(1, 1))  # type: ignore[arg-type]
+
+
+class Fitted(ClosedFormModel):
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.register_buffer("centre", torch.zeros(16 * 11))
+
+    inputs = Good.inputs
+    mean = Good.mean
+
+    def features(self, batch: GaitBatch) -> Tensor:
+        return self.mean(batch)
+
+    def fit(self, features: Tensor, labels: Tensor) -> None:
+        self.centre = features.mean(0)
+
+    def forward(self, batch: GaitBatch) -> GaitOutput:
+        return GaitOutput(embedding=(self.features(batch) - self.centre)[:, :, None])
+
+
+def test_a_closed_form_model_is_fitted() -> None:
+    model = Fitted(Config())
+    check_model(model)
+    assert model.centre.any()
