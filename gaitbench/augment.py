@@ -6,6 +6,7 @@ one homography per clip, so that pixels are interpolated once; clips without any
 Axes: N clips, C channels, T frames, H rows, W columns.
 """
 
+import functools
 import math
 from typing import Literal, NamedTuple
 
@@ -16,7 +17,7 @@ from torch.nn import functional
 from gaitbench.errors import ShapeError
 from gaitbench.recipe import AugmentConfig
 
-__all__ = ["AugmentDraw", "apply_augment", "augment", "draw_augment"]
+__all__ = ["AugmentDraw", "AugmentPlan", "apply_augment", "augment", "draw_augment"]
 
 _PERSPECTIVE_SHARE = 10 / 64
 _NUM_DRAWS = 19
@@ -134,47 +135,88 @@ def apply_augment(
     """
     height, width = x.shape[3:]
     columns = width if width_px is None else width_px
-    cut, odd = divmod(width - columns, 2)
-    if cut < 0 or odd:
-        raise ShapeError(f"{width} columns cannot be cut to {columns} equally at both sides")
     if dtype is None:
         dtype = x.dtype if x.dtype.is_floating_point else torch.float32
-    warped = draw.is_warped()
     out = torch.empty((*x.shape[:4], columns), dtype=dtype, device=x.device)
-    window = x[..., cut : cut + columns]
-    for clips, is_mirrored in ((~warped & ~draw.flip, False), (~warped & draw.flip, True)):
-        if bool(clips.all()):
-            out.copy_(window.flip(-1) if is_mirrored else window)
-        elif bool(clips.any()):
-            which = clips.nonzero()[:, 0].to(x.device)
-            part = window.index_select(0, which)
-            out[which] = (part.flip(-1) if is_mirrored else part).to(dtype)
-    if bool(warped.any()):
-        which = warped.nonzero()[:, 0]
-        grid = _sampling_grid(AugmentDraw(*(value[which] for value in draw)), height, width, cut, columns)
-        # Interpolation in bfloat16 would put pixels into the wrong place: 8 bits cannot number 64 columns finely.
-        part = x.index_select(0, which.to(x.device)).float().flatten(1, 2)  # [n, C * T, H, W]
-        moved = functional.grid_sample(part, grid.to(x.device), mode=mode, padding_mode="zeros", align_corners=True)
-        out[which.to(x.device)] = moved.reshape(len(which), *x.shape[1:4], columns).to(dtype)
-    if bool((draw.erase[:, 0] > 0).any()):
-        keep = ~_erased(draw.erase, height, columns)
-        out *= keep.to(x.device)[:, None, None]
+    AugmentPlan.of(draw, height, width, columns, x.device).apply(x, out, mode)
     return out
 
 
-def _sampling_grid(draw: AugmentDraw, height: int, width: int, cut: int, columns: int) -> Tensor:
-    """``[n, H, columns, 2]`` float32: where each pixel of the result comes from, in [-1, 1] across the image."""
-    source = _homography(draw, height, width)  # [n, 3, 3]
-    row, column = torch.meshgrid(
-        torch.arange(height, dtype=torch.float64) - (height - 1) / 2,
-        torch.arange(cut, cut + columns, dtype=torch.float64) - (width - 1) / 2,
-        indexing="ij",
-    )
-    at = torch.stack([column, row, torch.ones_like(row)], dim=-1).reshape(-1, 3)
-    x, y, z = (at @ source.mT).unbind(-1)
-    half = torch.tensor([max(width - 1, 1), max(height - 1, 1)], dtype=torch.float64) / 2
-    grid = torch.stack([x / z, y / z], dim=-1) / half
-    return grid.reshape(len(source), height, columns, 2).float()
+class AugmentPlan(NamedTuple):
+    """A draw worked out for images of one size, on their device."""
+
+    cut: int
+    """Columns cut from each side."""
+    mirrored: Tensor
+    """``[m]`` int64: clips that are flipped and not warped, rising."""
+    warped: Tensor
+    """``[w]`` int64: clips that are interpolated, rising."""
+    homography: Tensor
+    """``[w, 3, 3]`` float32: pixel of the result to pixel of the image, both counted from the centre."""
+    keep: Tensor | None
+    """``[N, H, columns]`` bool, false in erased rectangles; None when nothing is erased."""
+
+    @classmethod
+    def of(cls, draw: AugmentDraw, height: int, width: int, columns: int, device: torch.device) -> "AugmentPlan":
+        """Work out a draw.
+
+        Raises:
+            ShapeError: The width cannot be cut to these columns equally.
+        """
+        cut, odd = divmod(width - columns, 2)
+        if cut < 0 or odd:
+            raise ShapeError(f"{width} columns cannot be cut to {columns} equally at both sides")
+        is_warped = draw.is_warped()
+        warped = is_warped.nonzero()[:, 0]
+        homography = _homography(AugmentDraw(*(value[warped] for value in draw)), height, width)
+        is_erased = bool((draw.erase[:, 0] > 0).any())
+        return cls(
+            cut=cut,
+            mirrored=(draw.flip & ~is_warped).nonzero()[:, 0].to(device),
+            warped=warped.to(device),
+            homography=homography.float().to(device),
+            keep=~_erased(draw.erase, height, columns).to(device) if is_erased else None,
+        )
+
+    def part(self, start: int, end: int) -> "AugmentPlan":
+        """The plan of clips ``start`` to ``end``."""
+        m0, m1 = torch.searchsorted(self.mirrored, torch.tensor([start, end], device=self.mirrored.device)).tolist()
+        w0, w1 = torch.searchsorted(self.warped, torch.tensor([start, end], device=self.warped.device)).tolist()
+        return AugmentPlan(
+            cut=self.cut,
+            mirrored=self.mirrored[m0:m1] - start,
+            warped=self.warped[w0:w1] - start,
+            homography=self.homography[w0:w1],
+            keep=None if self.keep is None else self.keep[start:end],
+        )
+
+    def apply(self, x: Tensor, out: Tensor, mode: Literal["bilinear", "nearest"]) -> None:
+        """Change clips ``[N, C, T, H, W]`` and write them to ``out`` ``[N, C, T, H, columns]``."""
+        columns = out.shape[4]
+        window = x[..., self.cut : self.cut + columns]
+        if len(self.warped) < len(x):
+            out.copy_(window)
+        if len(self.mirrored):
+            out.index_copy_(0, self.mirrored, window.index_select(0, self.mirrored).flip(-1).to(out.dtype))
+        if len(self.warped):
+            # Interpolation in bfloat16 would put pixels into the wrong place: 8 bits cannot number 64 columns finely.
+            grid = _sampling_grid(self.homography, x.shape[3], x.shape[4], self.cut, columns)
+            part = x.index_select(0, self.warped).float().flatten(1, 2)  # [w, C * T, H, W]
+            moved = functional.grid_sample(part, grid, mode=mode, padding_mode="zeros", align_corners=True)
+            out.index_copy_(0, self.warped, moved.reshape(len(part), *out.shape[1:]).to(out.dtype))
+        if self.keep is not None:
+            out *= self.keep[:, None, None]
+
+
+def _sampling_grid(homography: Tensor, height: int, width: int, cut: int, columns: int) -> Tensor:
+    """``[w, H, columns, 2]`` float32: where each pixel of the result comes from, in [-1, 1] across the image."""
+    device = homography.device
+    row = (torch.arange(height, device=device) - (height - 1) / 2)[:, None]  # [H, 1]
+    column = torch.arange(cut, cut + columns, device=device) - (width - 1) / 2  # [columns]
+    terms = homography[..., None, None].unbind(1)  # three of [w, 3, 1, 1]
+    x, y, z = ((m[:, 1] * row + m[:, 2]) + m[:, 0] * column for m in terms)  # each [w, H, columns]
+    z = z.reciprocal()
+    return torch.stack([x * z * (2 / max(width - 1, 1)), y * z * (2 / max(height - 1, 1))], dim=-1)
 
 
 def _homography(draw: AugmentDraw, height: int, width: int) -> Tensor:
@@ -193,26 +235,36 @@ def _homography(draw: AugmentDraw, height: int, width: int) -> Tensor:
     ones = torch.ones(n, dtype=torch.float64)
     rescale = torch.diag_embed(torch.stack([1 / draw.rescale[:, 1], 1 / draw.rescale[:, 0], ones], dim=1))
     flip = torch.diag_embed(torch.stack([torch.where(draw.flip, -1.0, 1.0).double(), ones, ones], dim=1))
-    return _perspective(draw.corners, height, width) @ flip @ rotate @ shift @ rescale
+    matrices = [flip, rotate, shift, rescale]
+    # A single row or column has no corners to move.
+    if min(height, width) > 1:
+        matrices.insert(0, _perspective(draw.corners, height, width))
+    return _compose(*matrices)
 
 
 def _perspective(corners: Tensor, height: int, width: int) -> Tensor:
-    """``[n, 3, 3]`` float64: corners of the result to the corners of the image, moved inwards along the rows."""
-    x = torch.tensor([-1.0, 1.0, -1.0, 1.0], dtype=torch.float64) * (width - 1) / 2
-    y = torch.tensor([-1.0, -1.0, 1.0, 1.0], dtype=torch.float64) * (height - 1) / 2
-    to_x = x - x.sign() * corners * width  # [n, 4]
-    to_y = y.expand_as(to_x)
-    zero, one = torch.zeros_like(to_x), torch.ones_like(to_x)
-    x, y = x.expand_as(to_x), y.expand_as(to_x)
-    system = torch.cat(
-        [
-            torch.stack([x, y, one, zero, zero, zero, -to_x * x, -to_x * y], dim=-1),
-            torch.stack([zero, zero, zero, x, y, one, -to_y * x, -to_y * y], dim=-1),
-        ],
-        dim=1,
-    )  # [n, 8, 8]
-    solution = torch.linalg.solve(system, torch.cat([to_x, to_y], dim=1))
-    return functional.pad(solution, (0, 1), value=1.0).reshape(-1, 3, 3)
+    """``[n, 3, 3]`` float64: corners of the result to the corners of the image, moved inwards along the rows.
+
+    Source:
+        Heckbert, "Fundamentals of Texture Mapping and Image Warping", 1989, section 2.2.3, for four corners whose rows
+        stay: the first projective term is then zero.
+    """
+    half = torch.tensor([-1.0, 1.0, -1.0, 1.0], dtype=torch.float64) * (width - 1) / 2
+    x0, x1, x3, x2 = (half - half.sign() * corners * width).unbind(1)  # [n]; the paper goes round the square
+    zero, one = torch.zeros_like(x0), torch.ones_like(x0)
+    h = (x0 - x1 + x2 - x3) / (x3 - x2)
+    top = zero - (height - 1) / 2
+    rows = [x1 - x0, x3 - x0 + h * x3, x0, zero, (1 + h) * -top - top, top, zero, h, one]
+    from_square = torch.stack(rows, dim=1).reshape(-1, 3, 3)
+    to_square = torch.tensor(
+        [[1 / (width - 1), 0, 0.5], [0, 1 / (height - 1), 0.5], [0, 0, 1]], dtype=torch.float64
+    ).expand_as(from_square)
+    return _compose(from_square, to_square)
+
+
+def _compose(*matrices: Tensor) -> Tensor:
+    """Product of stacks of 3 by 3 matrices; so small ones are not worth a call into the linear algebra library."""
+    return functools.reduce(lambda a, b: (a[..., None] * b[..., None, :, :]).sum(-2), matrices)
 
 
 def _erased(erase: Tensor, height: int, width: int) -> Tensor:

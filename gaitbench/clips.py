@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gaitbench.augment import AugmentDraw, apply_augment, draw_augment
+from gaitbench.augment import AugmentDraw, AugmentPlan, draw_augment
 from gaitbench.bank import CacheMode, FrameBank
 from gaitbench.dataset import GaitDataset
 from gaitbench.errors import DatasetError, ShapeError
@@ -23,6 +23,7 @@ from gaitbench.modality import Modality
 from gaitbench.model import GaitBatch, InputSpec
 from gaitbench.recipe import AugmentConfig, ClipConfig
 from gaitbench.seeding import derive_seed
+from gaitbench.threads import side_by_side
 
 __all__ = ["ClipSampler", "check_inputs", "test_batches", "to_input"]
 
@@ -209,7 +210,7 @@ def check_inputs(dataset: GaitDataset, inputs: Sequence[InputSpec]) -> None:
         if bank.modality.kind == "points" and spec.num_points is None:
             raise DatasetError(f"{where} is a point cloud, the model does not say how many points it reads per frame")
         if bank.modality.kind == "raster":
-            _fit(spec, bank.modality, shape[1], shape[2], where)
+            _Raster.of(spec, bank.modality, shape[1], shape[2], where)
 
 
 def to_input(frames: Tensor, spec: InputSpec) -> Tensor:
@@ -232,7 +233,12 @@ def to_input(frames: Tensor, spec: InputSpec) -> Tensor:
         torch.Size([2, 1, 30, 64, 44])
     """
     if frames.ndim == 5:
-        return _raster_input(frames, spec, None, "bilinear")
+        batch, length, channels, height, width = frames.shape
+        target = _Raster.of(spec, None, height, width)
+        out_channels = 3 if target.is_jet else channels
+        out = torch.empty((batch, out_channels, length, target.height, target.columns), device=frames.device)
+        target.fill(frames, out, None)
+        return out
     x = frames.float() if spec.num_points is not None else frames.float().permute(0, 3, 1, 2)
     return x if spec.scale == 1 else x / spec.scale
 
@@ -260,11 +266,20 @@ class _Stream(NamedTuple):
             assert self.spec.num_points is not None
             chosen = _point_draw(frame.shape[1], self.spec.num_points, len(sequence), source)
             return to_input(self.bank.sample_points(sequence, frame, chosen, device), self.spec)
-        frames = self.bank.gather(sequence, frame, device)
         if self.bank.modality.kind == "joints":
-            return to_input(frames, self.spec)
-        mode: Literal["bilinear", "nearest"] = "nearest" if self.bank.modality.unit == "class" else "bilinear"
-        return _raster_input(frames, self.spec, draw, mode)
+            return to_input(self.bank.gather(sequence, frame, device), self.spec)
+        channels, height, width = self.bank.info.frame_shape
+        target = _Raster.of(self.spec, self.bank.modality, height, width)
+        shape = (*frame.shape, 3 if self.spec.colour_map == "jet" else channels)
+        out = torch.empty((shape[0], shape[2], shape[1], target.height, target.columns), device=device)
+        plan = None if draw is None else target.plan(draw, device)
+
+        def fill(start: int, end: int) -> None:
+            frames = self.bank.gather(sequence[start:end], frame[start:end], device)
+            target.fill(frames, out[start:end], None if plan is None else plan.part(start, end))
+
+        side_by_side(fill, len(frame), device)
+        return out
 
 
 class _Streams:
@@ -365,57 +380,75 @@ def _point_draw(num_frames: int, num_points: int, num_clips: int, source: "torch
     return torch.stack(draws)
 
 
-class _Fit(NamedTuple):
-    """How a raster becomes as large as the model wants."""
+class _Raster(NamedTuple):
+    """How decoded rasters become a model's input."""
 
     repeat: int
     """Times that rows and columns are repeated."""
+    height: int
+    """Rows of the input."""
+    width: int
+    """Columns before the cut."""
     columns: int
-    """Columns left after the cut."""
+    """Columns of the input."""
+    scale: float
+    """What values are divided by."""
+    is_jet: bool
+    """True where one channel becomes three false-colour ones."""
+    mode: Literal["bilinear", "nearest"]
+    """How moved pixels are read: the indices of class maps must not be blended."""
 
-
-def _fit(spec: InputSpec, modality: Modality | None, height: int, width: int, where: str) -> _Fit:
-    wanted_height = spec.height_px or height
-    repeat, rest = divmod(wanted_height, height)
-    columns = spec.width_px or width * max(repeat, 1)
-    problem = ""
-    if rest or repeat < 1:
-        problem = "rows can only be repeated a whole number of times"
-    elif repeat > 1 and modality is not None and modality.codec != "bits" and modality.unit != "class":
-        problem = "only masks and class maps are enlarged"
-    elif width * repeat < columns:
-        problem = "columns are missing"
-    elif (width * repeat - columns) % 2:
-        problem = "the columns that are too many are odd in number and cannot be cut equally at both sides"
-    if problem:
-        raise DatasetError(
-            f"{where} is {height}x{width} pixels, the model reads {wanted_height}x{columns}: {problem}; prepare the "
-            "dataset in another size, or configure the model for this one"
+    @classmethod
+    def of(cls, spec: InputSpec, modality: Modality | None, height: int, width: int, where: str = "") -> "_Raster":
+        """Fit frames of one size to a model; raises :class:`DatasetError` when they do not fit."""
+        wanted = spec.height_px or height
+        repeat, rest = divmod(wanted, height)
+        columns = spec.width_px or width * max(repeat, 1)
+        problem = ""
+        if rest or repeat < 1:
+            problem = "rows can only be repeated a whole number of times"
+        elif repeat > 1 and modality is not None and modality.codec != "bits" and modality.unit != "class":
+            problem = "only masks and class maps are enlarged"
+        elif width * repeat < columns:
+            problem = "columns are missing"
+        elif (width * repeat - columns) % 2:
+            problem = "the columns that are too many are odd in number and cannot be cut equally at both sides"
+        if problem:
+            raise DatasetError(
+                f"{where or spec.modality} is {height}x{width} pixels, the model reads {wanted}x{columns}: {problem}; "
+                "prepare the dataset in another size, or configure the model for this one"
+            )
+        is_jet = spec.colour_map == "jet"
+        return cls(
+            repeat=repeat,
+            height=wanted,
+            width=width * repeat,
+            columns=columns,
+            scale=spec.scale * (255.0 if is_jet else 1.0),
+            is_jet=is_jet,
+            mode="nearest" if modality is not None and modality.unit == "class" else "bilinear",
         )
-    return _Fit(repeat, columns)
 
+    def plan(self, draw: AugmentDraw, device: torch.device) -> AugmentPlan:
+        """Work out what was drawn for images of this size."""
+        return AugmentPlan.of(draw, self.height, self.width, self.columns, device)
 
-def _raster_input(
-    frames: Tensor, spec: InputSpec, draw: AugmentDraw | None, mode: Literal["bilinear", "nearest"]
-) -> Tensor:
-    """``[B, T, C, H, W]`` decoded to ``[B, C, T, H', W']`` float32, changed as drawn before the cut."""
-    height, width = frames.shape[3:]
-    fit = _fit(spec, None, height, width, spec.modality)
-    if spec.colour_map == "jet":
-        frames = _jet_table(frames.device)[frames[:, :, 0].long()].permute(0, 1, 4, 2, 3)
-    if frames.dtype == torch.uint16:
-        frames = frames.float()
-    x = frames.transpose(1, 2)
-    if fit.repeat > 1:
-        x = x.repeat_interleave(fit.repeat, dim=3).repeat_interleave(fit.repeat, dim=4)
-    scale = spec.scale * (255.0 if spec.colour_map == "jet" else 1.0)
-    if draw is None:
-        cut = (x.shape[4] - fit.columns) // 2
-        out = torch.empty((*x.shape[:4], fit.columns), device=x.device)
-        out.copy_(x[..., cut : cut + fit.columns])
-    else:
-        out = apply_augment(x, draw, width_px=fit.columns, dtype=torch.float32, mode=mode)
-    return out if scale == 1 else out.div_(scale)
+    def fill(self, frames: Tensor, out: Tensor, plan: AugmentPlan | None) -> None:
+        """``[B, T, C, H, W]`` decoded to ``[B, C, T, H', W']`` float32, changed as planned before the cut."""
+        if self.is_jet:
+            frames = _jet_table(frames.device)[frames[:, :, 0].long()].permute(0, 1, 4, 2, 3)
+        if frames.dtype == torch.uint16:
+            frames = frames.float()
+        x = frames.transpose(1, 2)
+        if self.repeat > 1:
+            x = x.repeat_interleave(self.repeat, dim=3).repeat_interleave(self.repeat, dim=4)
+        if plan is None:
+            cut = (self.width - self.columns) // 2
+            out.copy_(x[..., cut : cut + self.columns])
+        else:
+            plan.apply(x, out, self.mode)
+        if self.scale != 1:
+            out.div_(self.scale)
 
 
 def _jet_table(device: torch.device) -> Tensor:

@@ -41,6 +41,9 @@ from gaitbench.shard import Shard
 from gaitbench.table import SequenceTable
 
 if TYPE_CHECKING:
+    from gaitbench.protocol import Protocol
+
+if TYPE_CHECKING:
     import datasets
 
 __all__ = [
@@ -95,6 +98,10 @@ class DatasetBuilder(ABC):
 
         What is yielded for a sequence does not depend on which others are asked for with it.
         """
+
+    def fit_protocol(self, protocol: "Protocol") -> "Protocol":
+        """Adapt a protocol of this dataset to the options, where they change who is there; most builders need not."""
+        return protocol
 
 
 class GaitDataset:

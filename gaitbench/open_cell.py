@@ -49,7 +49,7 @@ from gaitbench.results import (
 from gaitbench.run_folder import RunFolder, check_output
 from gaitbench.seeding import derive_seed, deterministic
 from gaitbench.specs import MetricSpec
-from gaitbench.store import open_or_prepare
+from gaitbench.store import fit_protocol, open_or_prepare
 from gaitbench.tasks import EmbeddingSet, RankingMetric, audit
 from gaitbench.train import BatchSource, TrainingData, TrainResult, train
 
@@ -115,7 +115,10 @@ class OpenCell:
         self.cell = resolved.cell
         self.dataset = open_data([resolved])
         check_inputs(self.dataset, resolved.inputs)
-        self.division: Division = resolved.protocol.divide(self.dataset.table, allow_partial=self.cell.allow_partial)
+        self.protocol = fit_protocol(
+            resolved.registry, resolved.dataset_spec, self.dataset.card, resolved.protocol
+        )
+        self.division: Division = self.protocol.divide(self.dataset.table, allow_partial=self.cell.allow_partial)
         subjects = self.dataset.table.subject_id[self.division.train]
         self.classes, labels = np.unique(subjects, return_inverse=True)
         self.labels = torch.from_numpy(labels.astype(np.int64))
@@ -135,7 +138,7 @@ class OpenCell:
         return {
             "task": [resolved.task_spec.name, resolved.task.version],
             "dataset": [card.name, card.version, self.dataset.fingerprint(resolved.modalities), card.options],
-            "protocol": resolved.protocol.model_dump(mode="json"),
+            "protocol": self.protocol.model_dump(mode="json"),
             "model": [resolved.model_spec.name, self.config.model_dump(mode="json")],
             "recipe": resolved.recipe.model_dump(mode="json"),
             "seed": cell.seed,
@@ -410,7 +413,7 @@ class OpenCell:
         with track(None, f"score {resolved.model_spec.name} s{self.cell.seed}"):
             evaluation = resolved.task.evaluate(
                 sets,
-                resolved.protocol,
+                self.protocol,
                 division,
                 seed=derive_seed(self.cell.seed, "bootstrap"),
                 metrics=self._extra_metrics(),
@@ -444,7 +447,7 @@ class OpenCell:
             fingerprint=self.dataset.fingerprint(self.resolved.modalities),
             modalities=self.resolved.modalities,
             options=card.options,
-            protocol=self.resolved.protocol.model_dump(mode="json"),
+            protocol=self.protocol.model_dump(mode="json"),
             num_train_subjects=len(self.classes),
             num_train_sequences=len(division.train),
             num_test_subjects=len(np.unique(table.subject_id[division.test])),
@@ -459,6 +462,7 @@ class OpenCell:
             preset=self.cell.preset,
             fidelity=spec.fidelity,
             open_points=spec.open_points,
+            is_trivial=spec.is_trivial,
             note=self.resolved.preset.note,
             plugin=plugin.distribution,
             plugin_version=plugin.version,

@@ -289,7 +289,7 @@ def _is_sound(path: Path, job: ShardJob) -> bool:
         shard.check_content()
     except DatasetError:
         return False
-    return shard.sequence_id.to_pylist() == [info.sequence_id for info in job.sequences]
+    return bool(shard.sequence_id.to_pylist() == [info.sequence_id for info in job.sequences])
 
 
 def _finished(out: Path, card: DatasetCard, described: dict[str, Modality]) -> GaitDataset | None:

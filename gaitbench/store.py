@@ -14,13 +14,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from gaitbench.dataset import BuilderOptions, DatasetBuilder, GaitDataset
+from gaitbench.dataset import BuilderOptions, DatasetBuilder, DatasetCard, GaitDataset
 from gaitbench.errors import DatasetError, PluginError, UsageError
 from gaitbench.prepare import prepare
+from gaitbench.protocol import Protocol
 from gaitbench.registry import Registry, nearest
 from gaitbench.specs import DatasetSpec
 
-__all__ = ["cache_root", "is_prepared", "make_builder", "make_options", "open_or_prepare"]
+__all__ = ["cache_root", "fit_protocol", "is_prepared", "make_builder", "make_options", "open_or_prepare"]
 
 
 def cache_root() -> Path:
@@ -116,6 +117,18 @@ def make_builder(
     if not (isinstance(cls, type) and issubclass(cls, DatasetBuilder)):
         raise PluginError(f"dataset {spec.name!r}: {spec.target} must be a class of DatasetBuilder, it is {cls!r}.")
     return cls(checked, source)
+
+
+def fit_protocol(registry: Registry, spec: DatasetSpec, card: DatasetCard, protocol: Protocol) -> Protocol:
+    """Adapt a protocol to the options that a prepared dataset was made with.
+
+    Raises:
+        UsageError: The card holds options that the dataset's builder does not know.
+    """
+    cls = registry.load(spec)
+    assert isinstance(cls, type)
+    assert issubclass(cls, DatasetBuilder)
+    return cls(make_options(registry, spec, card.options), None).fit_protocol(protocol)
 
 
 def _open(spec: DatasetSpec, folder: Path, options: Mapping[str, object] | None) -> GaitDataset:

@@ -34,9 +34,14 @@ def test_write_json_keeps_order_and_refuses_nan(tmp_path: Path) -> None:
 def test_failure_keeps_the_old_file(tmp_path: Path, failure: BaseException) -> None:
     path = tmp_path / "a.txt"
     write_text(path, "old")
-    with pytest.raises(type(failure)), atomic_path(path) as temp:
-        temp.write_text("half")
-        raise failure
+
+    def write_half() -> None:
+        with atomic_path(path) as temp:
+            temp.write_text("half")
+            raise failure
+
+    with pytest.raises(type(failure)):
+        write_half()
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
 
@@ -86,9 +91,14 @@ def test_errors_of_the_system_name_path_and_next_step(
 
 def test_disk_that_fills_up_while_writing(tmp_path: Path) -> None:
     """/dev/full is always full: writing through a link to it fails as on a full disk."""
-    with pytest.raises(OutputError, match="the disk is full"), atomic_path(tmp_path / "a.txt") as temp:
-        temp.symlink_to("/dev/full")
-        temp.write_bytes(b"x" * 10)
+
+    def write() -> None:
+        with atomic_path(tmp_path / "a.txt") as temp:
+            temp.symlink_to("/dev/full")
+            temp.write_bytes(b"x" * 10)
+
+    with pytest.raises(OutputError, match="the disk is full"):
+        write()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -97,7 +107,7 @@ def test_content_and_folder_are_synced(tmp_path: Path, monkeypatch: pytest.Monke
     fsync = os.fsync
 
     def watch(descriptor: int) -> None:
-        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", watch)
@@ -115,7 +125,7 @@ def test_killed_writer_leaves_the_old_file_and_a_leftover_that_can_be_removed(tm
         "with atomic_path(sys.argv[1]) as temp:\n"
         "    temp.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
     )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p or str(Path.cwd()) for p in sys.path)}
     assert subprocess.run([sys.executable, "-c", code, str(path)], env=environment, check=False).returncode == -9
     assert path.read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 2

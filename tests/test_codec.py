@@ -86,7 +86,7 @@ def test_jpeg_is_near_and_of_the_same_shape() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\x00" * 50, b"\xff\xd8\xff\xe0" + b"\x00" * 20])
 def test_broken_jpeg(data: bytes) -> None:
-    with pytest.raises(DatasetError, match="JPEG.*verify"):
+    with pytest.raises(DatasetError, match=r"JPEG.*verify"):
         decode_jpeg(data, (3, 4, 4))
 
 

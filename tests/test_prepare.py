@@ -35,7 +35,7 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def start(code: str, *args: object) -> "subprocess.Popen[bytes]":
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
     command = [sys.executable, "-c", code, *map(str, args)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
@@ -442,7 +442,7 @@ def test_script_without_main_guard(tmp_path: Path) -> None:
     """Workers must not run the user's script again."""
     script = tmp_path / "script.py"
     script.write_text(PREPARE_SLOWLY + "\nprint('once')\n")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
     command = [sys.executable, str(script), str(tmp_path / "d"), "0"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout == "once\n"

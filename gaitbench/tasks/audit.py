@@ -102,6 +102,19 @@ def _check_tables(record: RunRecord, tables: dict[str, pa.Table], protocol: Prot
         found = {(r["direction"], r["group"]): (r[f"{genuine}_sum"], r[f"{impostors}_{how}"]) for r in rows}
         if found != pairs:
             raise RecordError(f"{where}: the tables probes and {name} count different pairs")
+    for direction, group in pairs:
+        curve, knots = (_only(tables[name], direction, group) for name in ("verification", "roc_subjects"))
+        if not _lies_on(curve, knots):
+            raise RecordError(f"{where}: roc_subjects of {group} leaves the curve of the table verification")
+
+
+def _lies_on(curve: pa.Table, knots: pa.Table) -> bool:
+    """Tell whether the subjects' counts, summed up to each knot, are points of the exact curve."""
+    genuine, below, tied = (curve[name].to_numpy() for name in ("genuine", "impostors_below", "impostors_tied"))
+    points = set(zip(np.cumsum(genuine).tolist(), (below + tied).tolist(), strict=True))
+    by_knot = knots.group_by("knot").aggregate([("genuine", "sum"), ("impostors", "sum")]).sort_by("knot")
+    passed = (np.cumsum(by_knot[name].to_numpy()).tolist() for name in ("genuine_sum", "impostors_sum"))
+    return points.issuperset(zip(*passed, strict=True))
 
 
 def _recount(

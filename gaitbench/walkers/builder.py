@@ -106,15 +106,9 @@ class WalkersBuilder(DatasetBuilder):
             source="generated",
         )
 
-    def protocol(self, name: str = "walkers") -> Protocol:
-        """Give the protocol for the walkers of these options.
-
-        Raises:
-            UnknownNameError: There is no protocol of this name.
-        """
-        if name != "walkers":
-            raise UnknownNameError(f"walkers have no protocol {name!r}; the one there is: walkers")
-        return walkers_protocol(self.options)
+    def fit_protocol(self, protocol: Protocol) -> Protocol:
+        """Give the walkers' protocol for as many subjects and conditions as the options ask for."""
+        return walkers_protocol(self.options) if protocol.name == "walkers" else protocol
 
     def sequences(self) -> list[SequenceInfo]:
         """All sequences: by subject, condition, view."""

@@ -50,6 +50,8 @@ def walkers_protocol(options: WalkersOptions) -> Protocol:
         exclude=("identical_view",),
         averaging="view_pairs",
         headline="NM" if "NM" in probes else "mean",
+        num_train_subjects=options.num_train_subjects,
+        num_test_subjects=options.num_test_subjects,
     )
 
 

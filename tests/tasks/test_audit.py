@@ -86,7 +86,7 @@ def with_column(table: pa.Table, name: str, values: np.ndarray) -> pa.Table:
         ("probes", "rank", "rank_1|contradicts itself"),
         ("probes", "ap", "mean_ap"),
         ("probes", "num_valid", "count different pairs|contradicts itself"),
-        ("verification", "impostors_below", "count different pairs|eer|tar_at_far"),
+        ("verification", "impostors_below", "count different pairs|leaves the curve"),
         ("verification", "genuine", "count different pairs"),
         ("roc_subjects", "impostors", "count different pairs"),
     ],
@@ -100,6 +100,16 @@ def test_a_changed_table_is_found(
     values[at] = values[at] + 1 if values.dtype.kind == "i" else values[at] / 2
     with pytest.raises(RecordError, match=message):
         audit(record, evaluation.tables | {name: with_column(table, column, values)})
+
+
+def test_pairs_moved_along_the_curve_are_found(evaluation: Evaluation, record: RunRecord) -> None:
+    table = evaluation.tables["roc_subjects"]
+    impostors = table["impostors"].to_numpy().copy()
+    first = np.flatnonzero(impostors > 0)[0]
+    impostors[first + 1] += impostors[first]  # the next knot of the same subject: no sum changes
+    impostors[first] = 0
+    with pytest.raises(RecordError, match="leaves the curve"):
+        audit(record, evaluation.tables | {"roc_subjects": with_column(table, "impostors", impostors)})
 
 
 def test_dropped_rows_and_tables_are_found(evaluation: Evaluation, record: RunRecord) -> None:

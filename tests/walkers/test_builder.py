@@ -301,8 +301,6 @@ def test_other_options_and_names_are_refused(builder: WalkersBuilder) -> None:
         WalkersBuilder(BuilderOptions())
     with pytest.raises(UnknownNameError, match="known: silhouette"):
         next(builder.frames(builder.sequences()[:1], "thermal"))
-    with pytest.raises(UnknownNameError, match="walkers"):
-        builder.protocol("casia-b")
 
 
 def test_protocol_of_the_default() -> None:
@@ -315,9 +313,10 @@ def test_protocol_of_the_default() -> None:
 
 
 def test_protocol_follows_the_options(builder: WalkersBuilder) -> None:
-    protocol = builder.protocol()
+    protocol = builder.fit_protocol(WALKERS)
     assert protocol.train.subjects == ("0001..0002",)
     assert protocol.test_subjects == ("0003..0004",)
+    assert (protocol.num_train_subjects, protocol.num_test_subjects) == (2, 2)
     only = walkers_protocol(WalkersOptions(conditions=("nm-01", "nm-02", "bg-01")))
     assert list(only.probes) == ["BG"]
     assert only.headline == "mean"

@@ -207,17 +207,17 @@ PRESETS: dict[str, Preset] = {
     ),
     "quick": Preset(
         config={
-            "channels": (24, 48, 96, 192),
-            "strides": (1, 2, 1, 1),
+            "channels": (16, 32, 64, 128),
             "stem_stride": 2,
             "embedding_width": 128,
+            "bins": (8, 4, 2, 1),
         },
         recipe=_quick(
-            900,
-            ClipConfig(subjects_per_batch=12, sequences_per_subject=4, num_frames=8),
+            800,
+            ClipConfig(subjects_per_batch=12, sequences_per_subject=4, num_frames=6),
             AugmentConfig(flip=0.5, shift=0.3, rescale=0.3),
         ),
-        note="first convolution with stride 2, narrow, short training",
+        note="quarter width, first convolution with stride 2, 8 to 1 strips, short training",
     ),
     "quick@usf-gait17": Preset(
         config={
@@ -250,7 +250,7 @@ LIDARGAIT_PRESETS: dict[str, Preset] = {
     "quick": Preset(
         config={**PRESETS["quick"].config, "width_px": 44},
         recipe=PRESETS["quick"].recipe,
-        note="first convolution with stride 2, narrow, short training, 44 columns",
+        note="quarter width, first convolution with stride 2, 8 to 1 strips, 44 columns, short training",
     ),
 }
 """Presets of LidarGait."""

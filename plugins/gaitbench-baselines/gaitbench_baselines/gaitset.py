@@ -184,13 +184,13 @@ PRESETS: dict[str, Preset] = {
         ),
     ),
     "quick": Preset(
-        config={"channels": (32, 64, 128), "embedding_width": 128, "stem_stride": 2},
+        config={"channels": (16, 32, 64), "embedding_width": 128, "stem_stride": 2},
         recipe=_quick(
-            900,
+            800,
             AugmentConfig(flip=0.5, shift=0.3, rescale=0.3),
             ClipConfig(subjects_per_batch=12, sequences_per_subject=4, num_frames=8),
         ),
-        note="first convolution with stride 2, narrower embedding, short training",
+        note="half width, first convolution with stride 2, short training",
     ),
     "quick@usf-gait17": Preset(
         config={"stem_stride": 2, "embedding_width": 128},

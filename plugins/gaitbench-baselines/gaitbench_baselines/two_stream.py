@@ -179,24 +179,24 @@ PRESETS: dict[str, Preset] = {
     "quick": Preset(
         config={
             "width_px": 44,
-            "channels": (24, 48, 96, 192),
-            "strides": (1, 2, 1, 1),
+            "channels": (16, 32, 64, 128),
             "stem_stride": 2,
             "embedding_width": 128,
+            "bins": (8, 4, 2, 1),
         },
         recipe=Recipe(
             stages=(
                 Stage(
-                    iterations=700,
-                    clips=ClipConfig(subjects_per_batch=12, sequences_per_subject=4, num_frames=6),
+                    iterations=600,
+                    clips=ClipConfig(subjects_per_batch=12, sequences_per_subject=4, num_frames=4),
                     augment=AugmentConfig(flip=0.5, shift=0.3, rescale=0.3),
                     optimizer=OptimizerConfig(name="adamw", lr=2e-3, weight_decay=5e-3),
-                    schedule=ScheduleConfig(name="onecycle", warmup=70),
+                    schedule=ScheduleConfig(name="onecycle", warmup=60),
                 ),
             ),
             precision="bf16-mixed",
         ),
-        note="first convolutions with stride 2, narrow, short training, 44 columns",
+        note="quarter width, first convolutions with stride 2, 8 to 1 strips, 44 columns, short training",
     ),
 }
 """Presets by name; ``NAME@DATASET`` goes before ``NAME`` on that dataset."""
