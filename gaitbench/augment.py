@@ -192,20 +192,34 @@ class AugmentPlan(NamedTuple):
 
     def apply(self, x: Tensor, out: Tensor, mode: Literal["bilinear", "nearest"]) -> None:
         """Change clips ``[N, C, T, H, W]`` and write them to ``out`` ``[N, C, T, H, columns]``."""
-        columns = out.shape[4]
-        window = x[..., self.cut : self.cut + columns]
-        if len(self.warped) < len(x):
+        window = x[..., self.cut : self.cut + out.shape[4]]
+        grid = _sampling_grid(self.homography, x.shape[3], x.shape[4], self.cut, out.shape[4])
+        if x.device.type == "cpu":
+            # Clip by clip what is read and written stays in the cache, which is twice as fast as whole batches.
+            place = dict(zip(self.warped.tolist(), range(len(grid)), strict=True))
+            mirrored = set(self.mirrored.tolist())
+            for i, clip in enumerate(window):
+                if i in place:
+                    out[i] = _moved(x[i : i + 1], grid[place[i] : place[i] + 1], mode)[0]
+                else:
+                    out[i] = clip.flip(-1) if i in mirrored else clip
+        else:
             out.copy_(window)
-        if len(self.mirrored):
-            out.index_copy_(0, self.mirrored, window.index_select(0, self.mirrored).flip(-1).to(out.dtype))
-        if len(self.warped):
-            # Interpolation in bfloat16 would put pixels into the wrong place: 8 bits cannot number 64 columns finely.
-            grid = _sampling_grid(self.homography, x.shape[3], x.shape[4], self.cut, columns)
-            part = x.index_select(0, self.warped).float().flatten(1, 2)  # [w, C * T, H, W]
-            moved = functional.grid_sample(part, grid, mode=mode, padding_mode="zeros", align_corners=True)
-            out.index_copy_(0, self.warped, moved.reshape(len(part), *out.shape[1:]).to(out.dtype))
+            if len(self.mirrored):
+                out.index_copy_(0, self.mirrored, window.index_select(0, self.mirrored).flip(-1).to(out.dtype))
+            if len(self.warped):
+                moved = _moved(x.index_select(0, self.warped), grid, mode)
+                out.index_copy_(0, self.warped, moved.to(out.dtype))
         if self.keep is not None:
             out *= self.keep[:, None, None]
+
+
+def _moved(x: Tensor, grid: Tensor, mode: Literal["bilinear", "nearest"]) -> Tensor:
+    """``[n, C, T, H, columns]`` float32, all frames of a clip read at the places of its grid."""
+    # Interpolation in bfloat16 would put pixels into the wrong place: 8 bits cannot number 64 columns finely.
+    frames = x.float().flatten(1, 2)  # [n, C * T, H, W]
+    moved = functional.grid_sample(frames, grid, mode=mode, padding_mode="zeros", align_corners=True)
+    return moved.reshape(*x.shape[:3], *moved.shape[2:])
 
 
 def _sampling_grid(homography: Tensor, height: int, width: int, cut: int, columns: int) -> Tensor:

@@ -56,19 +56,27 @@ class _Store:
     def gather(self, sequence: Tensor, row: Tensor) -> Tensor:
         """``[..., bytes]`` of the ``row``-th row of each sequence; both ``[...]`` int64, on the CPU."""
         row = (self.first[sequence] + row).reshape(-1)
-        if len(self.tables) == 1:
+        width = self.tables[0].shape[1]
+        if self.tables[0].device.type != "cpu":
             table = self.tables[0]
-            return table.index_select(0, row.to(table.device)).reshape(*sequence.shape, table.shape[1])
-        shard = self.shard[sequence].reshape(-1)
-        out = torch.empty((len(row), self.tables[0].shape[1]), dtype=torch.uint8)
-        order = shard.argsort(stable=True)
+            return table.index_select(0, row.to(table.device)).reshape(*sequence.shape, width)
+        # NumPy copies whole rows; with "clip" it writes to ``out`` directly, and rows were checked before.
+        out = np.empty((len(row), width), np.uint8)
+        if len(self.tables) == 1:
+            np.take(self.tables[0].numpy(), row.numpy(), axis=0, out=out, mode="clip")
+            return torch.from_numpy(out).reshape(*sequence.shape, width)
+        shard = self.shard[sequence].reshape(-1).numpy()
+        order = shard.argsort(kind="stable")
+        by_shard = row.numpy()[order]
         end = 0
-        for number, count in enumerate(shard.bincount().tolist()):
+        for number, count in enumerate(np.bincount(shard).tolist()):
             if count:
-                where = order[end : end + count]
-                out[where] = self.tables[number].index_select(0, row[where])
+                part = slice(end, end + count)
+                np.take(self.tables[number].numpy(), by_shard[part], axis=0, out=out[part], mode="clip")
                 end += count
-        return out.reshape(*sequence.shape, -1)
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        return torch.from_numpy(np.take(out, place, axis=0)).reshape(*sequence.shape, width)
 
 
 class FrameBank:

@@ -14,9 +14,6 @@ import torch
 
 __all__ = ["side_by_side"]
 
-GROUPS_PER_THREAD = 2
-"""More would even out clips of different cost, fewer would spend less on starting operations."""
-
 
 def side_by_side(task: Callable[[int, int], None], num_clips: int, device: torch.device) -> None:
     """Run a task on all clips, in groups on the CPU, in one go elsewhere.
@@ -38,7 +35,8 @@ def side_by_side(task: Callable[[int, int], None], num_clips: int, device: torch
         task(0, num_clips)
         return
     num_threads = torch.get_num_threads()
-    size = max(1, -(-num_clips // (GROUPS_PER_THREAD * num_threads)))
+    # One group per thread: more would only make threads wait for each other between operations.
+    size = max(1, -(-num_clips // num_threads))
     groups = [(start, min(start + size, num_clips)) for start in range(0, num_clips, size)]
     if num_threads == 1 or len(groups) == 1:
         for start, end in groups:

@@ -46,7 +46,7 @@ class WalkersOptions(BuilderOptions):
     rgb_width_px: int = Field(default=64, ge=16, le=1024)
     """Columns of colour crops."""
 
-    spread: NonNegativeFloat = 1.8
+    spread: NonNegativeFloat = 1.6
     """How different people are: factor on the standard deviations of body and motion that adults show. 1 is hard for
     small training sets, above 2 is easy and looks odd."""
     attribute_effect: NonNegativeFloat = 1.0
@@ -60,11 +60,11 @@ class WalkersOptions(BuilderOptions):
     """The same in condition ``dn``."""
     far_range_m: tuple[PositiveFloat, PositiveFloat] = (12.0, 15.0)
     """The same in condition ``df``."""
-    lidar_step_deg: float = Field(default=0.2, ge=0.05, le=2.0)
+    lidar_step_deg: float = Field(default=0.35, ge=0.05, le=2.0)
     """Angle between neighbouring LiDAR beams, both ways."""
-    lidar_noise_m: NonNegativeFloat = 0.02
+    lidar_noise_m: NonNegativeFloat = 0.03
     """Standard deviation of measured ranges."""
-    lidar_dropout: float = Field(default=0.05, ge=0.0, lt=1.0)
+    lidar_dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
     """Share of returns that are lost; a lost return is no point at all."""
     joint_bias_m: NonNegativeFloat = 0.03
     """Standard deviation of a joint's error that lasts for a sequence, as pose estimators have it."""
