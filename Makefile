@@ -8,7 +8,7 @@
 #   make bench         benchmarks
 #
 # PYTHON=python3.12 picks an interpreter, VENV=DIR another environment, ARGS="..." passes options on, and
-# PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu" fetches a torch without CUDA (smaller by far).
+# PIP_ARGS="--extra-index-url URL" with the address of PyTorch's CPU builds fetches a torch without CUDA (far smaller).
 
 PYTHON ?= python3
 VENV ?= .venv

@@ -83,9 +83,11 @@ def board_text(board: Board) -> str:
     lines = []
     for section in board.sections:
         head, rows = _main_table(section)
-        lines += [f"{board.task} on {board.dataset}", *_about(section), "", *_aligned(head, rows)]
+        lines += [f"{board.task} on {board.dataset}", *_about(section, with_options=False), *_aligned(head, rows)]
         for label, group_head, group_rows in _tables_by(section, "groups"):
-            lines += ["", f"Rank-1 by probe group{label and f', {label}'}", *_aligned(group_head, group_rows)]
+            lines += ["", f"Rank-1 by probe group{label and f', {label}'}", *_aligned(group_head, group_rows)[1:]]
+        if notes := [f"{row.model} ({row.preset}): {row.note}" for row in section.rows if row.note]:
+            lines += ["", *dict.fromkeys(notes)]
         if section.partial_rows:
             lines += ["", "Partial, off the ranking:", *_aligned(*_rows_table(section, section.partial_rows, "main"))]
         if section.reported:
@@ -120,7 +122,7 @@ def _section_markdown(section: Section) -> list[str]:
     return lines
 
 
-def _about(section: Section) -> list[str]:
+def _about(section: Section, *, with_options: bool = True) -> list[str]:
     lines = [
         (
             f"Task version {section.task_version}; protocol {section.protocol} version {section.protocol_version}: "
@@ -131,7 +133,7 @@ def _about(section: Section) -> list[str]:
             f"sequences. Data fingerprint {section.fingerprint[:12]}."
         ),
     ]
-    if section.options:
+    if section.options and with_options:
         said = ", ".join(f"{name} {value}" for name, value in section.options.items())
         lines.append(f"Dataset options: {said}")
     return lines
@@ -270,8 +272,29 @@ def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [line(head), "|" + "---|" * len(head), *map(line, rows)]
 
 
-def _aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def _aligned(head: Sequence[str], rows: Sequence[Sequence[str]], *, width: int = 100) -> list[str]:
+    """Lines of a table; one too wide for a terminal goes on below itself, the columns up to the model's repeated."""
     table = [[cell.replace("*", "") for cell in cells] for cells in (head, *rows)]
-    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
-    return [lines[0], "-" * len(lines[0]), *lines[1:]]
+    columns = list(zip(*table, strict=True))
+    sizes = [max(map(len, column)) for column in columns]
+    keys = list(range(head.index("model") + 1))
+    lines: list[str] = []
+    rest = list(range(len(keys), len(head)))
+    while rest:
+        room = width - sum(sizes[i] + 2 for i in keys)
+        taken = [rest.pop(0)]
+        while rest and sum(sizes[i] + 2 for i in taken) + sizes[rest[0]] <= room:
+            taken.append(rest.pop(0))
+        chosen = [(columns[i], sizes[i]) for i in keys + taken]
+        part = [
+            "  ".join(
+                column[at].rjust(size) if _is_numeric(column) else column[at].ljust(size) for column, size in chosen
+            ).rstrip()
+            for at in range(len(table))
+        ]
+        lines += ["", part[0], "-" * max(map(len, part)), *part[1:]]
+    return lines
+
+
+def _is_numeric(column: Sequence[str]) -> bool:
+    return all(cell[0].isdigit() or cell == "-" for cell in column[1:] if cell)

@@ -115,9 +115,7 @@ class OpenCell:
         self.cell = resolved.cell
         self.dataset = open_data([resolved])
         check_inputs(self.dataset, resolved.inputs)
-        self.protocol = fit_protocol(
-            resolved.registry, resolved.dataset_spec, self.dataset.card, resolved.protocol
-        )
+        self.protocol = fit_protocol(resolved.registry, resolved.dataset_spec, self.dataset.card, resolved.protocol)
         self.division: Division = self.protocol.divide(self.dataset.table, allow_partial=self.cell.allow_partial)
         subjects = self.dataset.table.subject_id[self.division.train]
         self.classes, labels = np.unique(subjects, return_inverse=True)

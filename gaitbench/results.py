@@ -243,7 +243,9 @@ def read_tables(folder: Path, record: RunRecord) -> dict[str, pa.Table]:
                 "restore the file or run it again"
             )
         try:
-            tables[name] = pq.read_table(pa.BufferReader(content))
+            # Arrow's reader threads can outlive the interpreter beside torch's; a few small tables need none.
+            with pq.ParquetFile(pa.BufferReader(content), pre_buffer=False) as file:
+                tables[name] = file.read(use_threads=False)
         except pa.ArrowException as error:
             raise RecordError(f"{path} is no Parquet table: {error}; run it again") from error
     return tables
