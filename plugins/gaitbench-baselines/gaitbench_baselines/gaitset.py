@@ -193,13 +193,13 @@ PRESETS: dict[str, Preset] = {
         note="half width, first convolution with stride 2, short training",
     ),
     "quick@usf-gait17": Preset(
-        config={"stem_stride": 2, "embedding_width": 128},
+        config={"channels": (16, 32, 64), "stem_stride": 2, "embedding_width": 128},
         recipe=_quick(
-            800,
-            AugmentConfig(flip=0.5, shift=0.5, rescale=0.5),
+            400,
+            AugmentConfig(shift=0.5, rescale=0.8, rescale_fraction=0.12, erase=0.3, erase_area=(0.02, 0.2)),
             ClipConfig(subjects_per_batch=16, sequences_per_subject=4, num_frames=6),
         ),
-        note="32x22 pixels repeated to 64x44, first convolution with stride 2, short training",
+        note="32x22 pixels repeated to 64x44, half width, first convolution with stride 2, short training",
     ),
 }
 """Presets by name; ``NAME@DATASET`` goes before ``NAME`` on that dataset."""
