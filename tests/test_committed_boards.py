@@ -1,0 +1,55 @@
+"""What the committed leaderboards of walkers must show for the dataset to be any use: no leak, and room between methods."""
+
+from pathlib import Path
+
+import pytest
+
+from gaitbench.board import Board, Row
+
+LEADERBOARDS = Path(__file__).parents[1] / "leaderboards"
+
+
+def rows_of(task: str) -> dict[str, Row]:
+    board = Board.model_validate_json((LEADERBOARDS / task / "walkers" / "leaderboard.json").read_text())
+    (section,) = board.sections
+    return {row.model: row for row in section.rows}
+
+
+def rank_1(row: Row, group: str, direction: str = "") -> float:
+    value = row.cells[f"rank_1|{group}|{direction}"].value
+    assert value is not None
+    return value
+
+
+def test_raw_nearest_neighbour_is_under_a_third_of_the_trained_networks() -> None:
+    rows = rows_of("identity")
+    for network in ("gaitset", "gaitbase"):
+        assert rank_1(rows["nearest-raw"], "NM") < rank_1(rows[network], "NM") / 3
+    rows = rows_of("crossmodal")
+    for direction in ("silhouette->lidar-depth", "lidar-depth->silhouette", "silhouette->silhouette"):
+        assert rank_1(rows["nearest-raw"], "NM", direction) < rank_1(rows["two-stream"], "NM", direction) / 3
+
+
+@pytest.mark.parametrize("model", ["gaitset", "gaitbase"])
+def test_bag_and_coat_are_clearly_harder_than_normal(model: str) -> None:
+    row = rows_of("identity")[model]
+    assert rank_1(row, "NM") >= 0.7
+    assert rank_1(row, "BG") < rank_1(row, "NM") - 0.05
+    assert rank_1(row, "CL") < rank_1(row, "NM") - 0.05
+
+
+@pytest.mark.parametrize("direction", ["silhouette->lidar-depth", "lidar-depth->silhouette"])
+def test_crossing_the_sensors_costs_accuracy_and_is_far_above_chance(direction: str) -> None:
+    row = rows_of("crossmodal")["two-stream"]
+    value = rank_1(row, "NM", direction)
+    chance = row.cells[f"rank_1|NM|{direction}"].chance
+    assert chance == pytest.approx(1 / 40)
+    assert value >= 8 * chance
+    assert value < min(rank_1(row, "NM", f"{sensor}->{sensor}") for sensor in ("silhouette", "lidar-depth"))
+
+
+def test_three_seeds_of_every_model() -> None:
+    for task in ("identity", "crossmodal"):
+        assert {row.model: list(row.seeds) for row in rows_of(task).values()} == {
+            name: [0, 1, 2] for name in rows_of(task)
+        }
