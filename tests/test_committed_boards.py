@@ -1,4 +1,4 @@
-"""What the committed leaderboards of walkers must show for the dataset to be any use: no leak, and room between methods."""
+"""What the committed leaderboards of walkers must show: no leak, and room between methods."""
 
 from pathlib import Path
 
