@@ -1,6 +1,7 @@
 """What tests of the whole package share: made-up distributions, and the command line in a process of its own."""
 
 import os
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -15,6 +16,12 @@ from places import REPOSITORY, SAMPLE
 collect_ignore = ["sample_plugin"]
 
 pytest_plugins = ["gaitbench.pytest_plugin"]
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the processes that tests start, also where a script in the background ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
