@@ -20,8 +20,8 @@ from gaitbench.atomic import write_bytes, write_text
 from gaitbench.board import Board, ExtraColumn, Finished, boards_of
 from gaitbench.board_text import board_markdown, board_text, index_markdown
 from gaitbench.errors import GaitbenchError, RecordError
-from gaitbench.results import RECORD_FILE, RunRecord, read_record, read_tables
-from gaitbench.tasks.audit import audit
+from gaitbench.results import RECORD_FILE, RunRecord
+from gaitbench.tasks.audit import read_audited
 
 __all__ = ["Leaderboard", "add", "build", "check", "from_folders", "from_records", "read_run", "show"]
 
@@ -200,13 +200,7 @@ def read_run(folder: Path) -> Finished:
     Raises:
         RecordError: The run is not finished or does not agree with its evidence.
     """
-    record = read_record(folder)
-    tables = read_tables(folder, record)
-    try:
-        audit(record, tables)
-    except RecordError as error:
-        raise RecordError(f"{folder}: {error}") from error
-    return Finished(record, tables)
+    return Finished(*read_audited(folder))
 
 
 def _contents(root: Path, runs: list[Finished], columns: Sequence[ExtraColumn]) -> dict[Path, str]:

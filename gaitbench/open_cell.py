@@ -42,7 +42,6 @@ from gaitbench.results import (
     RunRecord,
     TrainingSummary,
     read_record,
-    read_tables,
     record_text,
     write_record,
 )
@@ -50,7 +49,7 @@ from gaitbench.run_folder import RunFolder, check_output
 from gaitbench.seeding import derive_seed, deterministic
 from gaitbench.specs import MetricSpec
 from gaitbench.store import fit_protocol, open_or_prepare
-from gaitbench.tasks import EmbeddingSet, RankingMetric, audit
+from gaitbench.tasks import EmbeddingSet, RankingMetric, audit, read_audited
 from gaitbench.train import BatchSource, TrainingData, TrainResult, train
 
 __all__ = ["RESULT_MODULES", "CellResult", "OpenCell", "make_fabric", "open_data"]
@@ -208,8 +207,7 @@ class OpenCell:
         if not self.folder.record.exists():
             return None
         try:
-            record = read_record(self.folder.path)
-            audit(record, read_tables(self.folder.path, record))
+            record, _ = read_audited(self.folder.path)
             if record.run_id != self.run_id:
                 raise RecordError(f"{self.folder.record} is of run {record.run_id[:12]}")
         except RecordError as error:

@@ -5,9 +5,11 @@ rank-1 are drawn one cell at a time. On top of that the whole list of scores is 
 covers chance and the other intervals.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -18,11 +20,11 @@ from pydantic import ValidationError
 from gaitbench.errors import RecordError
 from gaitbench.metrics.bootstrap import subject_weights
 from gaitbench.protocol import Protocol
-from gaitbench.results import RunRecord, Score
+from gaitbench.results import RunRecord, Score, read_record, read_tables, record_text
 from gaitbench.tasks.evidence import EXTRA, STATUSES
 from gaitbench.tasks.scores import bootstrap_of, scores_of
 
-__all__ = ["audit"]
+__all__ = ["audit", "read_audited"]
 
 TOLERANCE = 1e-9
 """Largest difference between a score and its recomputation."""
@@ -66,6 +68,34 @@ def audit(record: RunRecord, tables: dict[str, pa.Table]) -> None:
         _compare(where, score, again[key].model_dump())
     for score, counted in _recount(tables, protocol, told):
         _compare(where, score, counted)
+
+
+_sound: set[str] = set()
+"""Hashes of records that this process found to agree with the tables whose hashes they hold."""
+
+
+def read_audited(folder: Path) -> tuple[RunRecord, dict[str, pa.Table]]:
+    """Read a finished run and audit it, once per process for the same record and tables.
+
+    Args:
+        folder: With ``record.json`` and the tables.
+
+    Returns:
+        Record and tables.
+
+    Raises:
+        RecordError: The run is not finished, a file was changed, or the record does not agree with its evidence.
+    """
+    record = read_record(folder)
+    tables = read_tables(folder, record)
+    digest = hashlib.sha256(record_text(record).encode()).hexdigest()
+    if digest not in _sound:
+        try:
+            audit(record, tables)
+        except RecordError as error:
+            raise RecordError(f"{folder}: {error}") from error
+        _sound.add(digest)
+    return record, tables
 
 
 def _check_tables(record: RunRecord, tables: dict[str, pa.Table], protocol: Protocol) -> None:
