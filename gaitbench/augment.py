@@ -6,11 +6,12 @@ one homography per clip, so that pixels are interpolated once; clips without any
 Axes: N clips, C channels, T frames, H rows, W columns.
 """
 
-import functools
 import math
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -21,30 +22,44 @@ __all__ = ["AugmentDraw", "AugmentPlan", "apply_augment", "augment", "draw_augme
 
 _PERSPECTIVE_SHARE = 10 / 64
 _NUM_DRAWS = 19
+_CLIPS_AT_ONCE = 12
 
 
 class AugmentDraw(NamedTuple):
-    """What happens to each clip, on the CPU; lengths are shares of the image, so that every size can follow."""
+    """What happens to each clip; lengths are shares of the image, so that every size can follow.
 
-    flip: Tensor
+    NumPy arrays: a call on so few numbers costs less than one of torch.
+    """
+
+    flip: NDArray[np.bool_]
     """``[N]`` bool."""
-    corners: Tensor
+    corners: NDArray[np.float64]
     """``[N, 4]`` float64: how far the corners (top left, top right, bottom left, bottom right) move inwards, as a
     share of the width."""
-    rotate_deg: Tensor
+    rotate_deg: NDArray[np.float64]
     """``[N]`` float64, counter-clockwise."""
-    shift: Tensor
+    shift: NDArray[np.float64]
     """``[N, 2]`` float64, down and right, as shares of height and width."""
-    rescale: Tensor
+    rescale: NDArray[np.float64]
     """``[N, 2]`` float64, factors on height and width."""
-    erase: Tensor
+    erase: NDArray[np.float64]
     """``[N, 4]`` float64: area as a share of the image, height over width, and the place in [0, 1] of the rectangle's
     top and left edge within their room; area 0 erases nothing."""
 
-    def is_warped(self) -> Tensor:
+    def is_warped(self) -> NDArray[np.bool_]:
         """``[N]`` bool, true where pixels must be interpolated."""
-        return (
-            (self.corners != 0).any(1) | (self.rotate_deg != 0) | (self.shift != 0).any(1) | (self.rescale != 1).any(1)
+        moves = np.concatenate([self.corners, self.rotate_deg[:, None], self.shift, self.rescale - 1], axis=1)
+        return np.asarray(moves.any(axis=1))
+
+    def of(self, index: NDArray[np.int64]) -> "AugmentDraw":
+        """What happens to some of the clips."""
+        return AugmentDraw(
+            self.flip[index],
+            self.corners[index],
+            self.rotate_deg[index],
+            self.shift[index],
+            self.rescale[index],
+            self.erase[index],
         )
 
 
@@ -60,22 +75,20 @@ def draw_augment(config: AugmentConfig, num_clips: int, generator: torch.Generat
         generator: Source of the numbers.
     """
     draws = torch.rand((num_clips, _NUM_DRAWS), generator=generator, dtype=torch.float64, device=generator.device)
-    happens = draws[:, :6].cpu() < torch.tensor(
-        [config.perspective, config.flip, config.rotate, config.shift, config.rescale, config.erase]
-    )
-    u = draws[:, 6:].cpu()
+    happens, u = np.split(draws.cpu().numpy(), [6], axis=1)
+    chance = [config.perspective, config.flip, config.rotate, config.shift, config.rescale, config.erase]
+    perspective, flip, rotate, shift, rescale, erase = (happens < chance).T
     either_way = 2 * u - 1
-    perspective, flip, rotate, shift, rescale, erase = happens.unbind(1)
     low, high = (math.log(value) for value in config.erase_aspect)
     area = config.erase_area[0] + u[:, 9] * (config.erase_area[1] - config.erase_area[0])
-    aspect = torch.exp(low + u[:, 10] * (high - low))
+    aspect = np.exp(low + u[:, 10] * (high - low))
     return AugmentDraw(
         flip=flip,
         corners=u[:, :4] * _PERSPECTIVE_SHARE * perspective[:, None],
         rotate_deg=either_way[:, 4] * config.rotate_deg * rotate,
         shift=either_way[:, 5:7] * config.shift_fraction * shift[:, None],
         rescale=1 + either_way[:, 7:9] * config.rescale_fraction * rescale[:, None],
-        erase=torch.stack([area * erase, aspect, u[:, 11], u[:, 12]], dim=1),
+        erase=np.stack([area * erase, aspect, u[:, 11], u[:, 12]], axis=1),
     )
 
 
@@ -167,27 +180,15 @@ class AugmentPlan(NamedTuple):
         if cut < 0 or odd:
             raise ShapeError(f"{width} columns cannot be cut to {columns} equally at both sides")
         is_warped = draw.is_warped()
-        warped = is_warped.nonzero()[:, 0]
-        homography = _homography(AugmentDraw(*(value[warped] for value in draw)), height, width)
-        is_erased = bool((draw.erase[:, 0] > 0).any())
+        warped = np.flatnonzero(is_warped)
+        homography = _homography(draw.of(warped), height, width)
+        keep = ~_erased(draw.erase, height, columns) if draw.erase[:, 0].any() else None
         return cls(
             cut=cut,
-            mirrored=(draw.flip & ~is_warped).nonzero()[:, 0].to(device),
-            warped=warped.to(device),
-            homography=homography.float().to(device),
-            keep=~_erased(draw.erase, height, columns).to(device) if is_erased else None,
-        )
-
-    def part(self, start: int, end: int) -> "AugmentPlan":
-        """The plan of clips ``start`` to ``end``."""
-        m0, m1 = torch.searchsorted(self.mirrored, torch.tensor([start, end], device=self.mirrored.device)).tolist()
-        w0, w1 = torch.searchsorted(self.warped, torch.tensor([start, end], device=self.warped.device)).tolist()
-        return AugmentPlan(
-            cut=self.cut,
-            mirrored=self.mirrored[m0:m1] - start,
-            warped=self.warped[w0:w1] - start,
-            homography=self.homography[w0:w1],
-            keep=None if self.keep is None else self.keep[start:end],
+            mirrored=torch.from_numpy(np.flatnonzero(draw.flip & ~is_warped)).to(device),
+            warped=torch.from_numpy(warped).to(device),
+            homography=torch.from_numpy(homography.astype(np.float32)).to(device),
+            keep=None if keep is None else torch.from_numpy(keep).to(device),
         )
 
     def apply(self, x: Tensor, out: Tensor, mode: Literal["bilinear", "nearest"]) -> None:
@@ -195,29 +196,50 @@ class AugmentPlan(NamedTuple):
         window = x[..., self.cut : self.cut + out.shape[4]]
         grid = _sampling_grid(self.homography, x.shape[3], x.shape[4], self.cut, out.shape[4])
         if x.device.type == "cpu":
-            # Clip by clip what is read and written stays in the cache, which is twice as fast as whole batches.
-            place = dict(zip(self.warped.tolist(), range(len(grid)), strict=True))
-            mirrored = set(self.mirrored.tolist())
-            for i, clip in enumerate(window):
-                if i in place:
-                    out[i] = _moved(x[i : i + 1], grid[place[i] : place[i] + 1], mode)[0]
-                else:
-                    out[i] = clip.flip(-1) if i in mirrored else clip
+            self._apply_by_clip(x, window, grid, out, mode)
         else:
             out.copy_(window)
             if len(self.mirrored):
                 out.index_copy_(0, self.mirrored, window.index_select(0, self.mirrored).flip(-1).to(out.dtype))
             if len(self.warped):
-                moved = _moved(x.index_select(0, self.warped), grid, mode)
+                moved = _moved(x.index_select(0, self.warped).float(), grid, mode)
                 out.index_copy_(0, self.warped, moved.to(out.dtype))
         if self.keep is not None:
             out *= self.keep[:, None, None]
 
+    def _apply_by_clip(
+        self, x: Tensor, window: Tensor, grid: Tensor, out: Tensor, mode: Literal["bilinear", "nearest"]
+    ) -> None:
+        """Copy clip by clip, which stays in the processor's cache, and interpolate some at once, which uses its cores.
+
+        Not all at once: what is allocated and freed with every batch would go back to the system, and come again page
+        by page.
+        """
+        is_warped = [False] * len(x)
+        is_mirrored = [False] * len(x)
+        warped = self.warped.tolist()
+        for i in warped:
+            is_warped[i] = True
+        for i in self.mirrored.tolist():
+            is_mirrored[i] = True
+        clips, targets = x.unbind(), out.unbind()
+        for i, (clip, target) in enumerate(zip(window.unbind(), targets, strict=True)):
+            if not is_warped[i]:
+                target.copy_(clip.flip(-1) if is_mirrored[i] else clip)
+        frames = torch.empty((min(len(warped), _CLIPS_AT_ONCE), *x.shape[1:]), device=x.device)
+        for start in range(0, len(warped), _CLIPS_AT_ONCE):
+            some = warped[start : start + _CLIPS_AT_ONCE]
+            for i, frame in zip(some, frames.unbind(), strict=False):
+                frame.copy_(clips[i])
+            moved = _moved(frames[: len(some)], grid[start : start + len(some)], mode)
+            for i, clip in zip(some, moved.unbind(), strict=True):
+                targets[i].copy_(clip)
+
 
 def _moved(x: Tensor, grid: Tensor, mode: Literal["bilinear", "nearest"]) -> Tensor:
-    """``[n, C, T, H, columns]`` float32, all frames of a clip read at the places of its grid."""
+    """``[n, C, T, H, columns]`` float32: all frames of each clip, float32 too, read at the places of its grid."""
     # Interpolation in bfloat16 would put pixels into the wrong place: 8 bits cannot number 64 columns finely.
-    frames = x.float().flatten(1, 2)  # [n, C * T, H, W]
+    frames = x.flatten(1, 2)  # [n, C * T, H, W]
     moved = functional.grid_sample(frames, grid, mode=mode, padding_mode="zeros", align_corners=True)
     return moved.reshape(*x.shape[:3], *moved.shape[2:])
 
@@ -227,68 +249,68 @@ def _sampling_grid(homography: Tensor, height: int, width: int, cut: int, column
     device = homography.device
     row = (torch.arange(height, device=device) - (height - 1) / 2)[:, None]  # [H, 1]
     column = torch.arange(cut, cut + columns, device=device) - (width - 1) / 2  # [columns]
-    terms = homography[..., None, None].unbind(1)  # three of [w, 3, 1, 1]
+    scale = homography.new_tensor([2 / max(width - 1, 1), 2 / max(height - 1, 1), 1])
+    terms = (homography * scale[:, None])[..., None, None].unbind(1)  # three of [w, 3, 1, 1]
     x, y, z = ((m[:, 1] * row + m[:, 2]) + m[:, 0] * column for m in terms)  # each [w, H, columns]
-    z = z.reciprocal()
-    return torch.stack([x * z * (2 / max(width - 1, 1)), y * z * (2 / max(height - 1, 1))], dim=-1)
+    grid = torch.empty((*z.shape, 2), device=device)
+    torch.div(x, z, out=grid[..., 0])
+    torch.div(y, z, out=grid[..., 1])
+    return grid
 
 
-def _homography(draw: AugmentDraw, height: int, width: int) -> Tensor:
-    """``[n, 3, 3]`` float64: pixel of the result to pixel of the image, both counted from the centre.
+def _homography(draw: AugmentDraw, height: int, width: int) -> NDArray[np.float64]:
+    """``[n, 3, 3]``: pixel of the result to pixel of the image, both counted from the centre.
 
     The order is that of :class:`gaitbench.recipe.AugmentConfig`, undone from the last to the first.
     """
     n = len(draw.flip)
-    angle = torch.deg2rad(draw.rotate_deg)
-    rotate = torch.eye(3, dtype=torch.float64).repeat(n, 1, 1)
-    rotate[:, 0, 0] = rotate[:, 1, 1] = angle.cos()
-    rotate[:, 0, 1], rotate[:, 1, 0] = -angle.sin(), angle.sin()
-    shift = torch.eye(3, dtype=torch.float64).repeat(n, 1, 1)
-    shift[:, 0, 2] = -draw.shift[:, 1] * width
-    shift[:, 1, 2] = -draw.shift[:, 0] * height
-    ones = torch.ones(n, dtype=torch.float64)
-    rescale = torch.diag_embed(torch.stack([1 / draw.rescale[:, 1], 1 / draw.rescale[:, 0], ones], dim=1))
-    flip = torch.diag_embed(torch.stack([torch.where(draw.flip, -1.0, 1.0).double(), ones, ones], dim=1))
-    matrices = [flip, rotate, shift, rescale]
+    angle = np.deg2rad(draw.rotate_deg)
+    rotate = np.tile(np.eye(3), (n, 1, 1))
+    rotate[:, 0, 0] = rotate[:, 1, 1] = np.cos(angle)
+    rotate[:, 1, 0] = np.sin(angle)
+    rotate[:, 0, 1] = -rotate[:, 1, 0]
+    # Flip, shift and change of scale each act on rows and columns alone: one matrix.
+    place = np.zeros((n, 3, 3))
+    place[:, 0, 0] = 1 / draw.rescale[:, 1]
+    place[:, 1, 1] = 1 / draw.rescale[:, 0]
+    place[:, 0, 2] = -draw.shift[:, 1] * width
+    place[:, 1, 2] = -draw.shift[:, 0] * height
+    place[:, 2, 2] = 1
+    rotate[draw.flip, 0] *= -1
+    changed = rotate @ place
     # A single row or column has no corners to move.
-    if min(height, width) > 1:
-        matrices.insert(0, _perspective(draw.corners, height, width))
-    return _compose(*matrices)
+    return _perspective(draw.corners, height, width) @ changed if min(height, width) > 1 else changed
 
 
-def _perspective(corners: Tensor, height: int, width: int) -> Tensor:
-    """``[n, 3, 3]`` float64: corners of the result to the corners of the image, moved inwards along the rows.
+def _perspective(corners: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:
+    """``[n, 3, 3]``: corners of the result to the corners of the image, moved inwards along the rows.
 
     Source:
         Heckbert, "Fundamentals of Texture Mapping and Image Warping", 1989, section 2.2.3, for four corners whose rows
         stay: the first projective term is then zero.
     """
-    half = torch.tensor([-1.0, 1.0, -1.0, 1.0], dtype=torch.float64) * (width - 1) / 2
-    x0, x1, x3, x2 = (half - half.sign() * corners * width).unbind(1)  # [n]; the paper goes round the square
-    zero, one = torch.zeros_like(x0), torch.ones_like(x0)
+    half = np.array([-1.0, 1.0, -1.0, 1.0]) * (width - 1) / 2
+    x0, x1, x3, x2 = (half - np.sign(half) * corners * width).T  # [n]; the paper goes round the square
     h = (x0 - x1 + x2 - x3) / (x3 - x2)
-    top = zero - (height - 1) / 2
-    rows = [x1 - x0, x3 - x0 + h * x3, x0, zero, (1 + h) * -top - top, top, zero, h, one]
-    from_square = torch.stack(rows, dim=1).reshape(-1, 3, 3)
-    to_square = torch.tensor(
-        [[1 / (width - 1), 0, 0.5], [0, 1 / (height - 1), 0.5], [0, 0, 1]], dtype=torch.float64
-    ).expand_as(from_square)
-    return _compose(from_square, to_square)
+    top = -(height - 1) / 2
+    from_square = np.zeros((len(corners), 3, 3))
+    from_square[:, 0] = np.stack([x1 - x0, x3 - x0 + h * x3, x0], axis=1)
+    from_square[:, 1, 1] = -(1 + h) * top - top
+    from_square[:, 1, 2] = top
+    from_square[:, 2, 1] = h
+    from_square[:, 2, 2] = 1
+    to_square = np.array([[1 / (width - 1), 0, 0.5], [0, 1 / (height - 1), 0.5], [0, 0, 1]])
+    return np.asarray(from_square @ to_square)
 
 
-def _compose(*matrices: Tensor) -> Tensor:
-    """Product of stacks of 3 by 3 matrices; so small ones are not worth a call into the linear algebra library."""
-    return functools.reduce(lambda a, b: (a[..., None] * b[..., None, :, :]).sum(-2), matrices)
-
-
-def _erased(erase: Tensor, height: int, width: int) -> Tensor:
-    """``[N, H, W]`` bool, true inside each clip's rectangle."""
-    area, aspect, top, left = erase.unsqueeze(-1).unbind(1)  # each [N, 1]
-    rows = (area * height * width * aspect).sqrt().round().clamp(max=height)
-    columns = (area * height * width / aspect).sqrt().round().clamp(max=width)
-    first_row = (top * (height - rows + 1)).floor()
-    first_column = (left * (width - columns + 1)).floor()
-    row, column = torch.arange(height), torch.arange(width)
+def _erased(erase: NDArray[np.float64], height: int, width: int) -> NDArray[np.bool_]:
+    """``[N, H, W]``, true inside each clip's rectangle."""
+    area, aspect, top, left = erase.T[..., None]  # each [N, 1]
+    rows = np.sqrt(area * height * width * aspect).round().clip(max=height)
+    columns = np.sqrt(area * height * width / aspect).round().clip(max=width)
+    first_row = np.floor(top * (height - rows + 1))
+    first_column = np.floor(left * (width - columns + 1))
+    row, column = np.arange(height), np.arange(width)
     in_rows = (row >= first_row) & (row < first_row + rows)  # [N, H]
     in_columns = (column >= first_column) & (column < first_column + columns)  # [N, W]
-    return in_rows[:, :, None] & in_columns[:, None, :]
+    return np.asarray(in_rows[:, :, None] & in_columns[:, None, :])

@@ -61,22 +61,16 @@ class _Store:
             table = self.tables[0]
             return table.index_select(0, row.to(table.device)).reshape(*sequence.shape, width)
         # NumPy copies whole rows; with "clip" it writes to ``out`` directly, and rows were checked before.
-        out = np.empty((len(row), width), np.uint8)
+        wanted = row.numpy()
+        out = np.empty((len(wanted), width), np.uint8)
         if len(self.tables) == 1:
-            np.take(self.tables[0].numpy(), row.numpy(), axis=0, out=out, mode="clip")
-            return torch.from_numpy(out).reshape(*sequence.shape, width)
-        shard = self.shard[sequence].reshape(-1).numpy()
-        order = shard.argsort(kind="stable")
-        by_shard = row.numpy()[order]
-        end = 0
-        for number, count in enumerate(np.bincount(shard).tolist()):
-            if count:
-                part = slice(end, end + count)
-                np.take(self.tables[number].numpy(), by_shard[part], axis=0, out=out[part], mode="clip")
-                end += count
-        place = np.empty_like(order)
-        place[order] = np.arange(len(order))
-        return torch.from_numpy(np.take(out, place, axis=0)).reshape(*sequence.shape, width)
+            np.take(self.tables[0].numpy(), wanted, axis=0, out=out, mode="clip")
+        else:
+            shard = self.shard[sequence].reshape(-1).numpy()
+            for number in np.flatnonzero(np.bincount(shard)):
+                at = np.flatnonzero(shard == number)
+                out[at] = self.tables[number].numpy()[wanted[at]]
+        return torch.from_numpy(out).reshape(*sequence.shape, width)
 
 
 class FrameBank:

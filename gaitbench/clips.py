@@ -19,11 +19,11 @@ from gaitbench.augment import AugmentDraw, AugmentPlan, draw_augment
 from gaitbench.bank import CacheMode, FrameBank
 from gaitbench.dataset import GaitDataset
 from gaitbench.errors import DatasetError, ShapeError
+from gaitbench.memory import keep_freed_memory
 from gaitbench.modality import Modality
 from gaitbench.model import GaitBatch, InputSpec
 from gaitbench.recipe import AugmentConfig, ClipConfig
 from gaitbench.seeding import derive_seed
-from gaitbench.threads import side_by_side
 
 __all__ = ["ClipSampler", "check_inputs", "test_batches", "to_input"]
 
@@ -66,6 +66,7 @@ class ClipSampler:
         if labels.shape != (len(dataset),):
             raise ShapeError(f"{len(dataset)} sequences need labels [{len(dataset)}], got {list(labels.shape)}")
         check_inputs(dataset, inputs)
+        keep_freed_memory()
         self._labels = labels.to("cpu", torch.int64)
         self._clips = clips
         self._augment = augment
@@ -272,13 +273,8 @@ class _Stream(NamedTuple):
         target = _Raster.of(self.spec, self.bank.modality, height, width)
         shape = (*frame.shape, 3 if self.spec.colour_map == "jet" else channels)
         out = torch.empty((shape[0], shape[2], shape[1], target.height, target.columns), device=device)
-        plan = None if draw is None else target.plan(draw, device)
-
-        def fill(start: int, end: int) -> None:
-            frames = self.bank.gather(sequence[start:end], frame[start:end], device)
-            target.fill(frames, out[start:end], None if plan is None else plan.part(start, end))
-
-        side_by_side(fill, len(frame), device)
+        frames = self.bank.gather(sequence, frame, device)
+        target.fill(frames, out, None if draw is None else target.plan(draw, device))
         return out
 
 
@@ -338,9 +334,12 @@ def _distinct(available: Tensor, wanted: int, rng: torch.Generator) -> Tensor:
     widest = max(int(available.max()), wanted)
     key = torch.rand((len(available), widest), generator=rng)
     is_real = torch.arange(widest) < available[:, None]
-    distinct = key.masked_fill(~is_real, -1.0).topk(wanted, dim=1).indices
-    repeated = (torch.rand((len(available), wanted), generator=rng, dtype=torch.float64) * available[:, None]).long()
-    return torch.where((available >= wanted)[:, None], distinct, repeated)
+    distinct = key.masked_fill_(~is_real, -1.0).topk(wanted, dim=1).indices
+    share = torch.rand((len(available), wanted), generator=rng, dtype=torch.float64)
+    too_few = available < wanted
+    if not bool(too_few.any()):
+        return distinct
+    return torch.where(too_few[:, None], (share * available[:, None]).long(), distinct)
 
 
 def _unordered(num_frames: Tensor, length: int, rng: torch.Generator) -> Tensor:

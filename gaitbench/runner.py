@@ -13,6 +13,7 @@ from gaitbench.cell import Cell, resolve_cell
 from gaitbench.checkpoint import load_model
 from gaitbench.errors import GaitbenchError, ModelError, RecordError, UsageError
 from gaitbench.hookspecs import RunEvent
+from gaitbench.memory import keep_freed_memory
 from gaitbench.model import GaitModel
 from gaitbench.open_cell import CellResult, OpenCell, open_data
 from gaitbench.plan import plan
@@ -168,6 +169,7 @@ def run_cell(
 def run_one(cell: Cell, out: Path, *, force: bool, registry: Registry) -> CellResult:
     """Bring one cell to its record and say where it lies; see :func:`run_cell`."""
     check_output(out)
+    keep_freed_memory()
     run_of_cell = OpenCell(resolve_cell(cell, registry), out)
     try:
         return run_of_cell.execute(force=force)
