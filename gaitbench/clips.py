@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from gaitbench.augment import AugmentDraw, AugmentPlan, draw_augment
-from gaitbench.bank import CacheMode, FrameBank
 from gaitbench.dataset import GaitDataset
 from gaitbench.errors import DatasetError, ShapeError
 from gaitbench.memory import keep_freed_memory
@@ -24,6 +23,7 @@ from gaitbench.modality import Modality
 from gaitbench.model import GaitBatch, InputSpec
 from gaitbench.recipe import AugmentConfig, ClipConfig
 from gaitbench.seeding import derive_seed
+from gaitbench.storage.bank import CacheMode, FrameBank
 
 __all__ = ["ClipSampler", "check_inputs", "test_batches", "to_input"]
 

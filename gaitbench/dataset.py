@@ -10,7 +10,8 @@
       manifest.parquet             sequence id, modality, frames, bytes, sha256
 
 Opening reads the first two and the manifest whole, compares them with their hashes, and compares the size of every
-shard. A stream's shards are compared with their hashes when the stream is first used (:mod:`gaitbench.integrity`).
+shard. A stream's shards are compared with their hashes when the stream is first used, by
+:mod:`gaitbench.storage.integrity`.
 
 Axes: N sequences, T frames, C channels, H rows, W columns, V joints.
 """
@@ -31,13 +32,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from gaitbench.bank import FrameBank
 from gaitbench.card import CARD_FILE, Attribute, DatasetCard, FileEntry, PreparedCard, PreparedStream, StreamInfo
 from gaitbench.errors import DatasetError
-from gaitbench.integrity import check_hashes, check_sizes, file_sha256
 from gaitbench.sequence import Frames, SequenceInfo
 from gaitbench.sequence import Sequence as GaitSequence
-from gaitbench.shard import Shard
+from gaitbench.storage.bank import FrameBank
+from gaitbench.storage.integrity import check_hashes, check_sizes, file_sha256
+from gaitbench.storage.shard import Shard
 from gaitbench.table import SequenceTable
 
 if TYPE_CHECKING:

@@ -21,16 +21,16 @@ import pyarrow.parquet as pq
 
 from gaitbench.atomic import make_folder, output_errors, remove_leftovers, write_bytes, write_json
 from gaitbench.card import CARD_FILE, MANIFEST_FILE, TABLE_FILE, DatasetCard, FileEntry, PreparedCard, PreparedStream
-from gaitbench.codec import frame_nbytes, pack
 from gaitbench.dataset import BuilderOptions, DatasetBuilder, GaitDataset
 from gaitbench.errors import DatasetError, OutputError
-from gaitbench.integrity import entry_of
 from gaitbench.modality import CORE_MODALITIES, Modality
 from gaitbench.progress import quiet, track
 from gaitbench.sequence import SequenceInfo
-from gaitbench.shard import Shard, write_shard
+from gaitbench.storage.codec import frame_nbytes, pack
+from gaitbench.storage.integrity import entry_of
+from gaitbench.storage.shard import Shard, write_shard
+from gaitbench.storage.workers import ShardJob, run_jobs
 from gaitbench.table import SequenceTable
-from gaitbench.workers import ShardJob, run_jobs
 
 __all__ = ["SEQUENCES_PER_SHARD", "SHARD_BYTES", "build_shard", "prepare"]
 

@@ -9,17 +9,17 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from gaitbench.cell import Cell, resolve_cell
+from gaitbench.cells.cell import Cell, resolve_cell
+from gaitbench.cells.open_cell import CellResult, OpenCell, open_data
+from gaitbench.cells.plan import plan
+from gaitbench.cells.run_folder import RunFolder, check_output
 from gaitbench.checkpoint import load_model
 from gaitbench.errors import GaitbenchError, ModelError, RecordError, UsageError
 from gaitbench.hookspecs import RunEvent
 from gaitbench.memory import keep_freed_memory
 from gaitbench.model import GaitModel
-from gaitbench.open_cell import CellResult, OpenCell, open_data
-from gaitbench.plan import plan
 from gaitbench.registry import Registry, load_registry, resolve
 from gaitbench.results import RunRecord
-from gaitbench.run_folder import RunFolder, check_output
 
 __all__ = [
     "Cell",
@@ -121,7 +121,7 @@ def run(
     if len(cells) == 1:
         outcomes: list[CellResult | CellFailure] = [run_one(cells[0], out, force=force, registry=registry)]
     elif jobs > 1:
-        from gaitbench.launch import run_side_by_side
+        from gaitbench.cells.launch import run_side_by_side
 
         outcomes = run_side_by_side(cells, out, force=force, jobs=jobs)
     else:

@@ -384,7 +384,7 @@ def test_memory_of_checks_that_is_broken_or_cannot_be_written(
     monkeypatch.setenv("GAITBENCH_CACHE", str(tmp_path / "file"))
     read_everything(tiny)
     monkeypatch.setenv("GAITBENCH_CACHE", str(tmp_path))
-    from gaitbench.integrity import _memory_file
+    from gaitbench.storage.integrity import _memory_file
 
     _memory_file(tiny).parent.mkdir()
     _memory_file(tiny).write_text("{broken")

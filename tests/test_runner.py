@@ -18,7 +18,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from gaitbench.cell import Cell
+from gaitbench.cells.cell import Cell
+from gaitbench.cells.open_cell import RESULT_MODULES
+from gaitbench.cells.run_folder import RunFolder, check_output
 from gaitbench.errors import (
     DatasetError,
     IncompleteDataError,
@@ -30,11 +32,9 @@ from gaitbench.errors import (
     UsageError,
 )
 from gaitbench.hookspecs import RunEvent
-from gaitbench.open_cell import RESULT_MODULES
 from gaitbench.quarantine import PluginInfo
 from gaitbench.registry import Registry, build_registry
 from gaitbench.results import RunRecord, read_record, read_tables, same_result
-from gaitbench.run_folder import RunFolder, check_output
 from gaitbench.runner import RunResult, load_trained, plan, run, run_cell
 from gaitbench.tasks import audit
 

@@ -3,12 +3,12 @@
 import numpy as np
 
 from gaitbench.card import StreamInfo
-from gaitbench.codec import pack, unpack
 from gaitbench.errors import PluginError
 from gaitbench.modality import Modality
 from gaitbench.sequence import PointFrames
 from gaitbench.spec_rules import check_spec
 from gaitbench.specs import ModalitySpec
+from gaitbench.storage.codec import pack, unpack
 from gaitbench.testing.synthetic import synthetic_frames
 
 __all__ = ["check_modality"]

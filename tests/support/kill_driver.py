@@ -15,7 +15,7 @@ from pathlib import Path
 import tiny_plugin
 import torch
 
-from gaitbench.cell import Cell
+from gaitbench.cells.cell import Cell
 from gaitbench.quarantine import PluginInfo
 from gaitbench.registry import build_registry
 from gaitbench.runner import run_cell

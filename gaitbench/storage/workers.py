@@ -216,7 +216,7 @@ def _start() -> "subprocess.Popen[bytes]":
     }
     # A session of its own: Ctrl-C reaches the parent alone, which then stops its workers.
     return subprocess.Popen(
-        [sys.executable, "-c", "from gaitbench.workers import serve; serve()"],
+        [sys.executable, "-c", "from gaitbench.storage.workers import serve; serve()"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=environment,

@@ -18,14 +18,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gaitbench.codec import Packed, decode_jpeg, frame_nbytes, unpack
 from gaitbench.errors import DatasetError
 from gaitbench.modality import Modality
 from gaitbench.sequence import Frames
+from gaitbench.storage.codec import Packed, decode_jpeg, frame_nbytes, unpack
 
 if TYPE_CHECKING:
     from gaitbench.card import StreamInfo
-    from gaitbench.shard import Shard
+    from gaitbench.storage.shard import Shard
 
 __all__ = ["CacheMode", "FrameBank", "PointBatch"]
 

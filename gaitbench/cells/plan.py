@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
-from gaitbench.cell import Cell, find_protocol, resolve_cell
+from gaitbench.cells.cell import Cell, find_protocol, resolve_cell
 from gaitbench.dataset import GaitDataset
 from gaitbench.errors import DatasetError, UnknownNameError, UsageError
 from gaitbench.recipe import Precision

@@ -1,7 +1,7 @@
 """One shard: an Arrow IPC stream with one record batch, a row per sequence, memory-mapped as it lies.
 
 Columns: ``sequence_id``, ``num_frames``, ``frames`` (all stored bytes of the sequence), ``sha256`` of
-:class:`gaitbench.codec.Packed`; ``offsets`` for ``jpeg`` and ``points16``; ``origin`` for ``points16``.
+:class:`gaitbench.storage.codec.Packed`; ``offsets`` for ``jpeg`` and ``points16``; ``origin`` for ``points16``.
 
 Axes: S sequences of the shard, T frames of one sequence, D values per point.
 """
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from gaitbench.atomic import atomic_path
 from gaitbench.card import StreamInfo
-from gaitbench.codec import Packed, frame_nbytes
 from gaitbench.errors import DatasetError
 from gaitbench.modality import Modality
+from gaitbench.storage.codec import Packed, frame_nbytes
 
 __all__ = ["Shard", "shard_schema", "write_shard"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 import gaitbench
-from gaitbench.environment import git_state, hardware, package_versions, utc_now
+from gaitbench.cells.environment import git_state, hardware, package_versions, utc_now
 
 
 def test_hardware_and_versions() -> None:

@@ -8,10 +8,10 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from gaitbench.card import StreamInfo
-from gaitbench.codec import Packed, decode_jpeg, frame_nbytes, pack, unpack
 from gaitbench.errors import DatasetError
 from gaitbench.modality import DEPTH, LIDAR, PARSING, RGB, SILHOUETTE, SKELETON_3D, Modality
 from gaitbench.sequence import PointFrames
+from gaitbench.storage.codec import Packed, decode_jpeg, frame_nbytes, pack, unpack
 
 
 def info(*shape: int) -> StreamInfo:

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import torch
 
 import gaitbench
+from gaitbench.results import Environment
 
-__all__ = ["GitState", "git_state", "hardware", "package_versions", "utc_now"]
+__all__ = ["GitState", "environment_of", "git_state", "hardware", "package_versions", "utc_now"]
 
 PACKAGES = (
     "datasets",
@@ -97,3 +98,40 @@ def _git(folder: Path, *arguments: str) -> str | None:
 def utc_now() -> str:
     """The time as ``2025-01-31T12:34:56Z``."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def environment_of(
+    device_type: str,
+    plugin: str,
+    *,
+    started_utc: str,
+    train_seconds: float,
+    embed_seconds: float,
+    score_seconds: float,
+) -> Environment:
+    """Describe where and how long a run ran, which ends now.
+
+    Args:
+        device_type: ``cpu`` or ``cuda``.
+        plugin: Distribution of the model.
+        started_utc: When the run was first begun.
+        train_seconds: Time in training, over all attempts.
+        embed_seconds: Time in embedding.
+        score_seconds: Time in scoring.
+    """
+    device = torch.device(device_type)
+    git = git_state()
+    return Environment(
+        started_utc=started_utc,
+        finished_utc=utc_now(),
+        train_seconds=train_seconds,
+        embed_seconds=embed_seconds,
+        score_seconds=score_seconds,
+        hardware=hardware(device),
+        device=str(device),
+        num_threads=torch.get_num_threads(),
+        python=platform.python_version(),
+        packages=package_versions(plugin),
+        git_revision=git.revision,
+        git_dirty=git.is_dirty,
+    )

@@ -1,8 +1,8 @@
 """Other processes that work for a run: independent cells side by side, or one training on several devices.
 
-A worker is ``python -m gaitbench.launch``. It gets its order as one line of JSON on stdin and writes its answer to a
-file. When stdin closes, its parent has died, and the worker ends at once. Only the parent hears Ctrl-C and passes it
-on, so that each worker hears it once and can write its checkpoint.
+A worker is ``python -m gaitbench.cells.launch``. It gets its order as one line of JSON on stdin and writes its answer
+to a file. When stdin closes, its parent has died, and the worker ends at once. Only the parent hears Ctrl-C and passes
+it on, so that each worker hears it once and can write its checkpoint.
 """
 
 import json
@@ -24,9 +24,9 @@ from typing import Any
 import torch
 
 from gaitbench import errors
-from gaitbench.cell import Cell, resolve_cell
+from gaitbench.cells.cell import Cell, resolve_cell
+from gaitbench.cells.open_cell import OpenCell, make_fabric
 from gaitbench.errors import GaitbenchError, TrainingError
-from gaitbench.open_cell import OpenCell, make_fabric
 from gaitbench.progress import quiet
 from gaitbench.registry import load_registry
 from gaitbench.results import read_record
@@ -63,7 +63,7 @@ class _Worker:
 
 def _start(order: Mapping[str, object], answer: Path, environment: Mapping[str, str]) -> _Worker:
     process = subprocess.Popen(
-        [sys.executable, "-m", "gaitbench.launch"],
+        [sys.executable, "-m", "gaitbench.cells.launch"],
         stdin=subprocess.PIPE,
         env={**os.environ, **environment},
         start_new_session=True,
@@ -246,7 +246,7 @@ def main() -> int:
 
 if __name__ == "__main__":
     # The other modules know the classes of this one by its own name.
-    from gaitbench.launch import main as serve
+    from gaitbench.cells.launch import main as serve
 
     status = serve()
     sys.stderr.flush()

@@ -6,7 +6,6 @@ is there and whole is not done again.
 
 import logging
 import os
-import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,13 +20,15 @@ from torch import Tensor
 
 import gaitbench
 from gaitbench import atomic
-from gaitbench.cell import Cell, ResolvedCell
+from gaitbench.cells.cell import Cell, ResolvedCell
+from gaitbench.cells.environment import environment_of, utc_now
+from gaitbench.cells.provenance import data_provenance, model_provenance
+from gaitbench.cells.run_folder import RunFolder, check_output
 from gaitbench.checkpoint import load_model, load_tensors, save_model, save_tensors
 from gaitbench.clips import ClipSampler, check_inputs, test_batches
 from gaitbench.dataset import GaitDataset
 from gaitbench.digest import json_digest, source_digest
 from gaitbench.embed import check_embeddings, embed
-from gaitbench.environment import git_state, hardware, package_versions, utc_now
 from gaitbench.errors import DatasetError, ModelError, RecordError
 from gaitbench.flops import count_flops, count_parameters
 from gaitbench.hookspecs import EventName, RunEvent
@@ -36,16 +37,12 @@ from gaitbench.progress import track
 from gaitbench.protocol import Division
 from gaitbench.recipe import Recipe, Stage
 from gaitbench.results import (
-    DataProvenance,
-    Environment,
-    ModelProvenance,
     RunRecord,
     TrainingSummary,
     read_record,
     record_text,
     write_record,
 )
-from gaitbench.run_folder import RunFolder, check_output
 from gaitbench.seeding import derive_seed, deterministic
 from gaitbench.specs import MetricSpec
 from gaitbench.store import fit_protocol, open_or_prepare
@@ -58,9 +55,9 @@ _log = logging.getLogger("gaitbench")
 
 RESULT_MODULES = (
     "gaitbench.augment",
-    "gaitbench.bank",
+    "gaitbench.storage.bank",
     "gaitbench.clips",
-    "gaitbench.codec",
+    "gaitbench.storage.codec",
     "gaitbench.dataset",
     "gaitbench.distributed",
     "gaitbench.embed",
@@ -186,7 +183,7 @@ class OpenCell:
         if (record := self._finished()) is not None:
             return CellResult(record, self.folder.path, is_reused=True)
         if not self._is_trained():
-            from gaitbench.launch import train_on_many
+            from gaitbench.cells.launch import train_on_many
 
             train_on_many(self.cell, self.out)
         with track(None, f"wait for the first node to score {self.resolved.model_spec.name}") as bar:
@@ -269,7 +266,7 @@ class OpenCell:
         # Two checkpoints of weights with two moments each, one being written, and the model itself.
         check_output(self.folder.path, 10 * weight_bytes)
         if self.cell.devices * self.cell.nodes > 1:
-            from gaitbench.launch import train_on_many
+            from gaitbench.cells.launch import train_on_many
 
             train_on_many(self.cell, self.out)
             load_model(self.folder.path, model)
@@ -419,8 +416,8 @@ class OpenCell:
             status="partial" if division.is_partial else "complete",
             task=resolved.task_spec.name,
             task_version=resolved.task.version,
-            data=self._data_provenance(),
-            model=self._model_provenance(trained, embedded),
+            data=data_provenance(self.dataset, self.protocol, division, resolved.modalities),
+            model=model_provenance(resolved, self.config, trained, embedded),
             training=TrainingSummary(
                 recipe=resolved.recipe.model_dump(mode="json"),
                 seed=self.cell.seed,
@@ -429,63 +426,18 @@ class OpenCell:
                 final_losses=trained["final_losses"],
             ),
             scores=evaluation.scores,
-            environment=self._environment(started, trained, embedded, time.perf_counter() - start),
+            environment=environment_of(
+                self.cell.device_type,
+                resolved.plugin.distribution,
+                started_utc=started,
+                train_seconds=trained["train_seconds"],
+                embed_seconds=embedded["embed_seconds"],
+                score_seconds=time.perf_counter() - start,
+            ),
         )
         # Audited as a later reader will find it, so that nothing lost on the way to JSON goes unnoticed.
         audit(RunRecord.model_validate_json(record_text(record)), evaluation.tables)
         return write_record(self.folder.path, record, evaluation.tables)
-
-    def _data_provenance(self) -> DataProvenance:
-        card, division, table = self.dataset.card, self.division, self.dataset.table
-        return DataProvenance(
-            name=card.name,
-            version=card.version,
-            fingerprint=self.dataset.fingerprint(self.resolved.modalities),
-            modalities=self.resolved.modalities,
-            options=card.options,
-            protocol=self.protocol.model_dump(mode="json"),
-            num_train_subjects=len(self.classes),
-            num_train_sequences=len(division.train),
-            num_test_subjects=len(np.unique(table.subject_id[division.test])),
-            num_probes=len(np.unique(np.concatenate(list(division.probes.values())))),
-            num_gallery=len(division.gallery),
-        )
-
-    def _model_provenance(self, trained: dict[str, Any], embedded: dict[str, Any]) -> ModelProvenance:
-        spec, plugin = self.resolved.model_spec, self.resolved.plugin
-        return ModelProvenance(
-            name=spec.name,
-            preset=self.cell.preset,
-            fidelity=spec.fidelity,
-            open_points=spec.open_points,
-            is_trivial=spec.is_trivial,
-            note=self.resolved.preset.note,
-            plugin=plugin.distribution,
-            plugin_version=plugin.version,
-            config=self.config.model_dump(mode="json"),
-            num_parameters=trained["num_parameters"],
-            flops_per_sequence=embedded["flops_per_sequence"],
-        )
-
-    def _environment(
-        self, started: str, trained: dict[str, Any], embedded: dict[str, Any], score_seconds: float
-    ) -> Environment:
-        device = torch.device(self.cell.device_type)
-        git = git_state()
-        return Environment(
-            started_utc=started,
-            finished_utc=utc_now(),
-            train_seconds=trained["train_seconds"],
-            embed_seconds=embedded["embed_seconds"],
-            score_seconds=score_seconds,
-            hardware=hardware(device),
-            device=str(device),
-            num_threads=torch.get_num_threads(),
-            python=platform.python_version(),
-            packages=package_versions(self.resolved.plugin.distribution),
-            git_revision=git.revision,
-            git_dirty=git.is_dirty,
-        )
 
 
 def make_fabric(cell: Cell, recipe: Recipe) -> Fabric:

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import BaseModel, PositiveInt
 
-from gaitbench.cell import Cell, choose_preset, override
+from gaitbench.cells.cell import Cell, choose_preset, override
 from gaitbench.errors import UnknownNameError, UsageError
 from gaitbench.recipe import OptimizerConfig, Preset, Recipe, Stage
 
