@@ -65,6 +65,8 @@ class EmbeddingSet:
             )
         if not self.embeddings.is_floating_point():
             raise ShapeError(f"{name} embeddings must be floating point, got {self.embeddings.dtype}")
+        if self.embeddings.numel() == 0 or all(bool(end.isfinite()) for end in self.embeddings.aminmax()):
+            return
         is_bad = ~self.embeddings.isfinite().flatten(1).all(dim=1)
         if num_bad := int(is_bad.sum()):
             first = self.table.sequence_id[int(is_bad.nonzero()[0, 0])]

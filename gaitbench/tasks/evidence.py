@@ -50,6 +50,9 @@ BUILT_IN = ("mean_ap", "mean_inp", "eer")
 KEPT_PAIRS = 1 << 25
 """Distances up to this number (128 MiB) are kept between the two passes; more are computed twice."""
 
+RUN_ELEMENTS = 1 << 20
+"""Distances counted at a time: their ranks, masks and intervals stay in the processor's cache."""
+
 KNOTS = np.unique(np.concatenate([np.linspace(0, 1, 25)[1:], 1 - 0.5 ** np.arange(4, 11), 1.5 ** np.arange(-12.0, -7)]))
 """Shares of the genuine pairs at which the bootstrap looks at the ROC; denser at both ends."""
 
@@ -217,10 +220,17 @@ class _Ranking:
     def _compute(self) -> Iterator[DistanceBlock]:
         kind = self.protocol.distance
         probe = self.matching.probe[torch.from_numpy(self.probe.rows)]
-        gallery = self.matching.gallery[torch.from_numpy(self.gallery.rows)]
+        gallery_rows = torch.from_numpy(self.gallery.rows)
         if self.protocol.unit == "sequence":
-            yield from distance_blocks(probe, gallery, kind=kind, block_elements=BLOCK_ELEMENTS)
+            yield from distance_blocks(
+                probe,
+                self.matching.gallery,
+                kind=kind,
+                block_elements=BLOCK_ELEMENTS,
+                gallery_rows=gallery_rows,
+            )
             return
+        gallery = self.matching.gallery[gallery_rows]
         unit, gallery_unit = torch.from_numpy(self.probe.unit), torch.from_numpy(self.gallery.unit)
         start = np.append(np.unique(self.probe.unit, return_index=True)[1], len(unit))
         budget = max(1, BLOCK_ELEMENTS // max(1, len(gallery_unit)))
@@ -231,6 +241,14 @@ class _Ranking:
             samples = part_distance(probe[rows], gallery, kind=kind)
             yield DistanceBlock(first, last, set_distance(samples, unit[rows] - first, gallery_unit))
             first = last
+
+    def runs(self) -> Iterator[DistanceBlock]:
+        """The blocks, cut so small that what is counted in them takes little memory."""
+        size = max(1, RUN_ELEMENTS // max(1, len(self.gallery)))
+        for block in self.blocks():
+            for start in range(block.start, block.stop, size):
+                stop = min(start + size, block.stop)
+                yield DistanceBlock(start, stop, block.distance[start - block.start : stop - block.start])
 
     def pairs(self, block: DistanceBlock) -> tuple[Tensor, Tensor]:
         """Match and valid ``[q, G]`` of a block."""
@@ -263,7 +281,7 @@ class _Ranking:
         out |= {name: np.full(shape, np.nan, np.float32) for name in ("ap", "inp")}
         out |= {EXTRA + name: np.full(shape, np.nan, np.float32) for name in self.metrics}
         genuine: list[tuple[Tensor, Tensor]] = []
-        for block in self.blocks():
+        for block in self.runs():
             match, valid = self.pairs(block)
             run = slice(block.start, block.stop)
             for cell, (_, columns) in enumerate(self.cells):
@@ -327,7 +345,7 @@ class _Ranking:
         cells = len(subjects) * num_bins
         impostors = torch.zeros(cells, dtype=torch.int64)
         padded = torch.cat([threshold, torch.tensor([torch.nan])])
-        for block in self.blocks():
+        for block in self.runs():
             run = slice(block.start, block.stop)
             if not is_member[run].any():
                 continue
