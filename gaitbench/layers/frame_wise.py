@@ -56,7 +56,7 @@ def unfold_frames(x: Tensor, num_frames: int) -> Tensor:
         >>> torch.equal(unfold_frames(fold_frames(x), 3), x)
         True
     """
-    if x.shape[0] % num_frames:
+    if num_frames < 1 or x.shape[0] % num_frames:
         raise ShapeError(f"{x.shape[0]} frames are no multiple of {num_frames} frames per sequence")
     return x.view(-1, num_frames, *x.shape[1:]).transpose(1, 2)
 

@@ -39,7 +39,7 @@ def horizontal_pyramid_pool(x: Tensor, bins: Sequence[int]) -> Tensor:
         tensor([[[ 3.0000, 14.0000, 11.5000]]])
     """
     height, width = x.shape[-2:]
-    if x.dim() != 4 or not bins or any(height * width % count for count in bins):
+    if x.dim() != 4 or not bins or any(count < 1 or height * width % count for count in bins):
         raise ShapeError(f"maps {list(x.shape)} cannot be cut into {list(bins)} equal strips; choose other bins")
     # Contiguous strips: reductions along strided memory cost more than this copy.
     pixels = x.flatten(2).contiguous()  # [N, C, H*W]

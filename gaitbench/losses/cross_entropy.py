@@ -17,7 +17,7 @@ def part_cross_entropy(logits: Tensor, labels: Tensor, *, scale: float = 16.0, l
 
     Args:
         logits: ``[N, classes, P]``; cosines need a scale, plain logits take ``scale=1``.
-        labels: ``[N]`` int64 class indices.
+        labels: ``[N]`` class indices of any integer type.
         scale: Factor on the logits.
         label_smoothing: Share of the target that is spread evenly over all classes, the true one included.
 
@@ -42,5 +42,5 @@ def part_cross_entropy(logits: Tensor, labels: Tensor, *, scale: float = 16.0, l
         )
     with torch.autocast(logits.device.type, enabled=False):
         scaled = logits.to(torch.promote_types(logits.dtype, torch.float32)) * scale
-        target = labels[:, None].expand(-1, logits.shape[2])  # [N, P]
+        target = labels.long()[:, None].expand(-1, logits.shape[2])  # [N, P]
         return functional.cross_entropy(scaled, target, label_smoothing=label_smoothing)

@@ -22,12 +22,13 @@ def batch_all_triplet(embedding: Tensor, labels: Tensor, *, margin: float = 0.2)
     """Ask every positive pair to be nearer than every negative pair of the same anchor, by a margin.
 
     For each part: the mean of ``max(0, margin + d(anchor, positive) - d(anchor, negative))`` over the triplets of
-    the batch for which it is not zero; then the mean over parts. A part without such a triplet contributes zero.
+    the batch for which it is not zero; then the mean over parts. A part without such a triplet contributes zero. An
+    anchor is its own positive too, at distance 0, so that a negative nearer than the margin counts on its own.
     A few MiB whatever the batch: triplets are compared in chunks and only their effect on the distances is kept.
 
     Args:
         embedding: ``[N, D, P]``.
-        labels: ``[N]`` int64 subject indices; a subject with one sequence gives negatives only.
+        labels: ``[N]`` int64 subject indices; a subject with one sequence has itself as its only positive.
         margin: In units of distance.
 
     Returns:
@@ -38,7 +39,8 @@ def batch_all_triplet(embedding: Tensor, labels: Tensor, *, margin: float = 0.2)
 
     Source:
         Hermans et al., "In Defense of the Triplet Loss for Person Re-Identification", arXiv 2017, section "Batch
-        All", with the mean over non-zero terms.
+        All", with the mean over non-zero terms. That the anchor is among its positives is the habit of the field's
+        implementations, not of the paper.
 
     Example:
         >>> points = torch.tensor([0.0, 1.0, 1.5]).reshape(3, 1, 1)
@@ -46,9 +48,8 @@ def batch_all_triplet(embedding: Tensor, labels: Tensor, *, margin: float = 0.2)
         tensor(0.7000)
     """
     _check(embedding, labels)
-    positive = labels[:, None] == labels[None, :]  # [N, N]
-    positive = positive & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-    return mean_active_hinge(part_distance(embedding, embedding), positive, labels[:, None] != labels, margin)
+    same = labels[:, None] == labels[None, :]  # [N, N]
+    return mean_active_hinge(part_distance(embedding, embedding), same, ~same, margin)
 
 
 def batch_hard_triplet(embedding: Tensor, labels: Tensor, *, margin: float = 0.2) -> Tensor:

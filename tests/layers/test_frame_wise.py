@@ -35,3 +35,5 @@ def test_shapes_that_do_not_fit() -> None:
         fold_frames(torch.zeros(2, 3, 4, 4))
     with pytest.raises(ShapeError, match="10 frames are no multiple of 4"):
         unfold_frames(torch.zeros(10, 3, 4, 4), 4)
+    with pytest.raises(ShapeError, match="10 frames are no multiple of 0"):
+        unfold_frames(torch.zeros(10, 3, 4, 4), 0)

@@ -36,7 +36,7 @@ def test_strips_may_cut_rows_as_the_published_code_allows() -> None:
     assert horizontal_pyramid_pool(x, (2,)).flatten().tolist() == [2.5 + 5, 8.5 + 11]
 
 
-@pytest.mark.parametrize("bins", [(5,), (), (16, 3)])
+@pytest.mark.parametrize("bins", [(5,), (), (16, 3), (0,), (-2,)])
 def test_bins_that_do_not_divide(bins: tuple[int, ...]) -> None:
     with pytest.raises(ShapeError, match=r"cannot be cut into .* choose other bins"):
         horizontal_pyramid_pool(torch.zeros(1, 1, 8, 4), bins)

@@ -33,6 +33,11 @@ def test_half_precision_is_not_used() -> None:
     torch.testing.assert_close(got, part_cross_entropy(logits.float(), torch.arange(4)))
 
 
+def test_labels_of_any_integer_type() -> None:
+    logits, labels = torch.randn(4, 7, 3), torch.tensor([0, 6, 3, 3])
+    assert torch.equal(part_cross_entropy(logits, labels.int()), part_cross_entropy(logits, labels))
+
+
 @pytest.mark.needs_data
 @pytest.mark.skipif(not LOSSES.exists(), reason="needs the parity vectors under GAITBENCH_SHARED")
 @pytest.mark.parametrize(("smoothing", "key"), [(0.1, "ce_scale16_label_smoothing0.1"), (0.0, "ce_scale16")])

@@ -21,13 +21,14 @@ def slow_batch_all(embedding: torch.Tensor, labels: list[int], margin: float = 0
         terms = [
             margin + distance[a, p] - distance[a, n]
             for a, p, n in product(range(len(labels)), repeat=3)
-            if a != p and labels[a] == labels[p] != labels[n]
+            if labels[a] == labels[p] != labels[n]
         ]
         active = [term for term in terms if term > 0]
         means.append(torch.stack(active).mean() if active else embedding.sum() * 0)
     return torch.stack(means).mean()
 
 
+@pytest.mark.parametrize("margin", [0.2, 5.0])
 @pytest.mark.parametrize(
     "labels",
     [
@@ -36,14 +37,21 @@ def slow_batch_all(embedding: torch.Tensor, labels: list[int], margin: float = 0
         pytest.param([0, 1, 2, 3, 4, 5, 6, 7, 7], id="mostly-single"),
     ],
 )
-def test_batch_all_agrees_with_a_loop_in_value_and_gradient(labels: list[int]) -> None:
+def test_batch_all_agrees_with_a_loop_in_value_and_gradient(labels: list[int], margin: float) -> None:
     embedding = torch.randn(9, 6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    fast, slow = batch_all_triplet(embedding, torch.tensor(labels)), slow_batch_all(embedding, labels)
+    fast = batch_all_triplet(embedding, torch.tensor(labels), margin=margin)
+    slow = slow_batch_all(embedding, labels, margin)
     torch.testing.assert_close(fast, slow)
     (fast_grad,) = torch.autograd.grad(fast, embedding)
     (slow_grad,) = torch.autograd.grad(slow, embedding)
     torch.testing.assert_close(fast_grad, slow_grad)
     assert fast_grad.abs().max() > 0
+
+
+def test_an_anchor_is_its_own_positive() -> None:
+    """Two people a step apart, one walk each: nothing but the anchors themselves to be nearer than the negative."""
+    points = torch.tensor([0.0, 1.0]).reshape(2, 1, 1)
+    assert batch_all_triplet(points, torch.tensor([0, 1]), margin=1.5).item() == pytest.approx(0.5)
 
 
 def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
