@@ -12,7 +12,7 @@ from gaitbench.specs import (
     TaskSpec,
 )
 
-__all__ = ["METRICS", "api_version", "gaitbench_register"]
+__all__ = ["METRICS", "PROTOCOLS", "api_version", "gaitbench_register"]
 
 api_version = API_VERSION
 """The plugin interface this module is written for."""
@@ -69,10 +69,126 @@ METRICS = (
 )
 """What the tasks report; they compute these in one pass, so that the targets serve those who want one alone."""
 
+OPENGAIT = "rules of the public OpenGait evaluator"
+
+
+def _protocol(name: str, target: str, title: str, source: str, *, dataset: str = "") -> ProtocolSpec:
+    return ProtocolSpec(
+        name=name, title=title, source=source, target=f"gaitbench.protocols.{target}", dataset=dataset or name
+    )
+
+
+PROTOCOLS = (
+    _protocol("casia-b", "casia_b:CASIA_B", "CASIA-B, one gallery view at a time", f"Yu et al., ICPR 2006; {OPENGAIT}"),
+    _protocol(
+        "casia-b-cross-view",
+        "casia_b:CASIA_B_CROSS_VIEW",
+        "CASIA-B, one gallery of all views and conditions: rank-1 and mAP",
+        f"Hou et al., TBIOM 2022; {OPENGAIT}",
+        dataset="casia-b",
+    ),
+    _protocol(
+        "casia-b-star",
+        "casia_b:CASIA_B_STAR",
+        "CASIA-B*, newly segmented, counted as CASIA-B",
+        f"Liang et al., ECCV 2022; {OPENGAIT}",
+    ),
+    _protocol(
+        "ou-mvlp",
+        "ou_mvlp:OU_MVLP",
+        "OU-MVLP, one gallery view at a time",
+        f"Takemura et al., IPSJ TCVA 2018; {OPENGAIT}",
+    ),
+    _protocol(
+        "ou-mvlp-cross-view",
+        "ou_mvlp:OU_MVLP_CROSS_VIEW",
+        "OU-MVLP, one gallery of all views: rank-1 and mAP",
+        f"Takemura et al., IPSJ TCVA 2018; {OPENGAIT}",
+        dataset="ou-mvlp",
+    ),
+    _protocol("grew", "grew:GREW", "GREW, the file for the benchmark's server", f"Zhu et al., ICCV 2021; {OPENGAIT}"),
+    _protocol(
+        "grew-validation",
+        "grew:GREW_VALIDATION",
+        "GREW's gallery against itself, a local stand-in",
+        f"Zhu et al., ICCV 2021; {OPENGAIT}",
+        dataset="grew",
+    ),
+    _protocol(
+        "gait3d",
+        "gait3d:GAIT3D",
+        "Gait3D, listed probes against all the rest",
+        f"Zheng et al., CVPR 2022; {OPENGAIT}",
+    ),
+    _protocol(
+        "gait3d-parsing",
+        "gait3d:GAIT3D_PARSING",
+        "Gait3D-Parsing, listed probes against all the rest, by the cosine",
+        f"Zheng et al., ACM MM 2023; {OPENGAIT}",
+    ),
+    _protocol(
+        "ccpg",
+        "ccpg:CCPG",
+        "CCPG, the protocol of gait papers: identical cameras left out",
+        f"Li et al., CVPR 2023; {OPENGAIT}",
+    ),
+    _protocol(
+        "ccpg-with-identical-views",
+        "ccpg:CCPG_WITH_IDENTICAL_VIEWS",
+        "CCPG, all camera cells, identical cameras among them",
+        f"Li et al., CVPR 2023; {OPENGAIT}",
+        dataset="ccpg",
+    ),
+    _protocol(
+        "ccpg-reid",
+        "ccpg:CCPG_REID",
+        "CCPG, the protocol of person re-identification: rank-1, mAP, mINP",
+        f"Li et al., CVPR 2023; {OPENGAIT}",
+        dataset="ccpg",
+    ),
+    _protocol(
+        "sustech1k",
+        "sustech1k:SUSTECH1K",
+        "SUSTech1K, eight conditions and their union, one gallery view at a time",
+        f"Shen et al., CVPR 2023; {OPENGAIT}",
+    ),
+    _protocol(
+        "freegait",
+        "freegait:FREEGAIT",
+        "FreeGait, listed probes against all the rest",
+        f"Han et al., ACM MM 2024; {OPENGAIT}",
+    ),
+    _protocol(
+        "ccgr-mini",
+        "ccgr_mini:CCGR_MINI",
+        "CCGR-MINI, a listed gallery asked by all the rest",
+        f"Zou et al., AAAI 2024; {OPENGAIT}",
+    ),
+    _protocol(
+        "casia-e",
+        "casia_e:CASIA_E",
+        "CASIA-E, scene 1 searched, one gallery view at a time",
+        f"Song et al., TPAMI 2022; {OPENGAIT}",
+    ),
+    _protocol(
+        "hid",
+        "hid:HID",
+        "HID 2020 to 2022, the file for the competition's server",
+        f"Yu et al., HID reports, IJCB 2022; {OPENGAIT}",
+    ),
+    _protocol(
+        "hid-2023",
+        "hid:HID_2023",
+        "HID since 2023, the file for the competition's server",
+        f"Yu et al., HID reports, IJCB 2023 to 2025; {OPENGAIT}",
+    ),
+)
+"""Official protocols of public datasets. They are registered here, as embeddings are scored without the datasets."""
+
 
 @hookimpl
 def gaitbench_register(registry: Registry) -> None:
-    """Add core's modalities, the walkers, the tasks and the metrics."""
+    """Add core's modalities, the walkers, the official protocols, the tasks and the metrics."""
     for modality in CORE_MODALITIES:
         registry.add(ModalitySpec(name=modality.name, title=modality.title, modality=modality))
     registry.add(
@@ -125,5 +241,5 @@ def gaitbench_register(registry: Registry) -> None:
             target="gaitbench.tasks.crossmodal:CrossmodalTask",
         )
     )
-    for metric in METRICS:
-        registry.add(metric)
+    for component in (*PROTOCOLS, *METRICS):
+        registry.add(component)

@@ -17,7 +17,7 @@ from typing import Literal
 import gaitbench
 from gaitbench.quarantine import describe
 from gaitbench.registry import Registry, load_registry
-from gaitbench.specs import DatasetSpec, MetricSpec, ModelSpec, ProtocolSpec
+from gaitbench.specs import DatasetSpec, MetricSpec, ModelSpec
 
 __all__ = ["Check", "diagnose"]
 
@@ -157,15 +157,13 @@ def _dangling(registry: Registry) -> list[str]:
     """References between specs that lead nowhere."""
     known = {kind: set(registry.names(kind)) for kind in ("modality", "dataset", "protocol", "task")}
     lost: list[str] = []
-    for kind in ("model", "dataset", "protocol", "metric"):
+    for kind in ("model", "dataset", "metric"):  # a protocol scores embeddings without its dataset
         for spec in registry.specs(kind):
             references: list[tuple[str, str]] = []
             if isinstance(spec, ModelSpec):
                 references = [*(("modality", name) for name in spec.inputs), *(("task", name) for name in spec.tasks)]
             elif isinstance(spec, DatasetSpec):
                 references = [*(("modality", n) for n in spec.modalities), *(("protocol", n) for n in spec.protocols)]
-            elif isinstance(spec, ProtocolSpec):
-                references = [("dataset", spec.dataset)]
             elif isinstance(spec, MetricSpec):
                 references = [("task", name) for name in spec.tasks]
             lost += [

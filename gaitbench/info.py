@@ -190,7 +190,9 @@ def _of_dataset(registry: Registry, spec: DatasetSpec) -> list[Detail]:
 def _of_protocol(registry: Registry, spec: ProtocolSpec) -> list[Detail]:
     from gaitbench.protocol import Protocol, explain
 
-    details = [Detail("dataset", (spec.dataset,))]
+    is_here = spec.dataset in registry.names("dataset")
+    hint = "" if is_here else " (no plugin prepares it here; embeddings of it can be scored all the same)"
+    details = [Detail("dataset", (f"{spec.dataset}{hint}",))]
     try:
         protocol = registry.load(spec)
     except GaitbenchError as error:

@@ -3,26 +3,60 @@
 Axes: N sequences of a table, Q probes, G gallery sequences.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field, PositiveInt
+from pydantic import (
+    BaseModel,
+    Field,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from gaitbench.errors import IncompleteDataError, ProtocolError
+from gaitbench.explain import explain
+from gaitbench.partition import LIST_KEYS, GivenList, ListRole, OfficialList, list_digest, read_partition
 from gaitbench.patterns import matcher, matches, words_of
 
 if TYPE_CHECKING:
     from gaitbench.table import SequenceTable
 
-__all__ = ["Division", "Exclusion", "Protocol", "Selection", "explain", "select"]
+__all__ = ["Division", "Exclusion", "Protocol", "Reranking", "Selection", "Submission", "explain", "select"]
 
 Exclusion = Literal["identical_view", "same_subject_and_view", "same_sequence"]
 """A kind of pair that does not count; see :attr:`Protocol.exclude`."""
 
 
-class Selection(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+class _Dated(BaseModel):
+    """Leaves fields that came later out of the record while they have their default, so that old records stay equal."""
+
+    @model_serializer(mode="wrap")
+    def _without_later_fields(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        dumped: dict[str, Any] = dump(self)
+        fields = type(self).model_fields
+        for name in _LATER & set(dumped):
+            if getattr(self, name) == fields[name].get_default(call_default_factory=True):
+                del dumped[name]
+        return dumped
+
+
+_LATER = {"keys", "left_out_views", "is_grid_complete", "rounded", "evaluator_keys"} | {
+    "lists",
+    "given",
+    "submission",
+    "reranking",
+}
+"""Fields added after the first records were written."""
+
+
+class Selection(_Dated, frozen=True, extra="forbid", use_attribute_docstrings=True):
     """A set of sequences, by glob patterns; every given field must match."""
 
     subjects: tuple[str, ...] = ()
@@ -33,9 +67,34 @@ class Selection(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
     """Patterns of views; empty takes all."""
     sequence_ids: tuple[str, ...] = ()
     """An explicit list, for protocols that have one; empty takes all."""
+    keys: tuple[str, ...] = ()
+    """An explicit list in the words of partition files, ``subject-condition-view``; all sequences of a key are meant.
+    Empty takes all."""
 
 
-class Protocol(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+class Submission(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """What is sent to a server that keeps the probes' labels: a row per probe, named by its view."""
+
+    header: tuple[str, ...]
+    """First line of the file, a word per column."""
+    num_ranks: PositiveInt = 1
+    """Nearest gallery sequences per probe; a subject may stand there twice."""
+    labels: Literal["words", "integers"] = "words"
+    """Subjects as the dataset writes them, or as integers without leading zeros."""
+
+
+class Reranking(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """k-reciprocal re-ranking, see :mod:`gaitbench.metrics.k_reciprocal`."""
+
+    k1: PositiveInt = 6
+    """Neighbours that can be reciprocal."""
+    k2: PositiveInt = 6
+    """Neighbours whose sets are averaged, the sequence itself among them."""
+    weight: float = Field(default=0.3, ge=0, le=1)
+    """Share of the original distance."""
+
+
+class Protocol(_Dated, frozen=True, extra="forbid", use_attribute_docstrings=True):
     """An official way to divide a dataset and to count."""
 
     name: str
@@ -70,6 +129,8 @@ class Protocol(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=
     exclude: tuple[Exclusion, ...] = ("same_sequence",)
     """Pairs that do not count. ``identical_view``: probe and gallery share the view (the diagonal of the
     view-pair matrix). ``same_subject_and_view``: they share subject and view (re-identification)."""
+    left_out_views: tuple[str, ...] = ()
+    """Views that are no part of the test, word for word."""
     view_separator: str = ""
     """With a value, views are told apart by what stands before its first occurrence: with ``_`` the views ``01_0``
     and ``01_1`` are one camera."""
@@ -80,6 +141,10 @@ class Protocol(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=
     absent_probes: Literal["miss", "skip"] = "miss"
     """A probe without any valid match in its gallery counts as a miss of rank-k, or is left out; always counted and
     shown. Other metrics say nothing of such a probe and leave it out either way."""
+    is_grid_complete: bool = False
+    """True when every view of the test must occur among the probes of every group and, where cells are view pairs, in
+    its gallery, because the official evaluator gives no number without. Holes stop a run, or make it partial; cells
+    that are there are then averaged."""
     unit: Literal["sequence", "set"] = "sequence"
     """``set``: all sequences of one subject in one condition and view are one probe or gallery unit; the distance
     of two sets is the mean over samples of the distance to the nearest sample of the other set, both ways, added."""
@@ -87,6 +152,16 @@ class Protocol(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=
     """Mean over parts of the Euclidean distance, or one minus the mean over parts of the cosine."""
     ranks: tuple[PositiveInt, ...] = (1, 5, 10)
     """The k of the rank-k scores in the record; rank-1 is always there."""
+    rounded: tuple[str, ...] = ()
+    """Metrics whose cells the official evaluator rounds to two decimals of a percent before it averages them; each is
+    reported at full precision and, rounded so, as ``NAME_official``. Empty stands for rank-1 where there are cells,
+    and mean_ap where they are probe views."""
+    evaluator_keys: dict[str, str] = Field(default_factory=dict)
+    """What the official evaluator calls a number, to ``metric/group`` here, such as ``rank_1_official/NM``."""
+    reranking: Reranking | None = None
+    """Re-ranking of the pooled gallery before anything is counted."""
+    submission: Submission | None = None
+    """For protocols whose probe labels are withheld: what is sent to the server. They cannot be scored here."""
     headline: str
     """Group whose rank-1 orders the leaderboard; ``mean`` is the plain mean over groups."""
     mean_groups: tuple[str, ...] = ()
@@ -100,6 +175,159 @@ class Protocol(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=
     """True when training and test subjects are the same people, as in gallery-trained protocols."""
     published: dict[str, str] = Field(default_factory=dict)
     """Where reported numbers stand: dataset and protocol names in the published data."""
+    lists: dict[ListRole, OfficialList] = Field(default_factory=dict)
+    """Lists that follow no rule and that only the official partition file has; :meth:`with_partition` fills them in."""
+    given: dict[ListRole, GivenList] = Field(default_factory=dict)
+    """Lists that were filled in."""
+
+    @field_validator("evaluator_keys")
+    @classmethod
+    def _check_evaluator_keys(cls, keys: dict[str, str]) -> dict[str, str]:
+        if bad := [key for key, ours in keys.items() if "/" not in ours]:
+            raise ValueError(f"evaluator_keys of {bad[0]!r} must read metric/group, got {keys[bad[0]]!r}")
+        return keys
+
+    @model_validator(mode="after")
+    def _check_rounded(self) -> Self:
+        known = {"mean_ap", "mean_inp"} | {f"rank_{k}" for k in (1, *self.ranks)}
+        if unknown := sorted(set(self.rounded) - known):
+            raise ValueError(
+                f"{self.name}: rounded names {', '.join(unknown)}, which is not reported ({', '.join(sorted(known))})"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_reranking(self) -> Self:
+        if self.reranking and (self.averaging == "view_pairs" or self.unit == "set"):
+            raise ValueError(
+                f"{self.name}: re-ranking is defined for sequences and a pooled gallery (averaging 'probes' or "
+                f"'probe_views'), and this protocol has {self.unit}s averaged over {self.averaging}"
+            )
+        return self
+
+    @property
+    def rounded_metrics(self) -> tuple[str, ...]:
+        """Metrics that are reported with the official rounding as well."""
+        by_default = {"view_pairs": ("rank_1",), "probe_views": ("rank_1", "mean_ap"), "probes": ()}
+        return self.rounded or by_default[self.averaging]
+
+    def with_partition(self, partition: Path | str | Mapping[str, object]) -> "Protocol":
+        """Fill in the lists of a partition file.
+
+        ``TRAIN_SET`` and ``TEST_SET`` take the place of the subjects; ``PROBE_SET`` and ``GALLERY_SET`` are read where
+        :attr:`lists` asks for them. Lists that agree with a rule of the protocol change nothing. Lists other than the
+        published ones are accepted and remembered: :meth:`divide` reports them.
+
+        Args:
+            partition: A JSON file, or its content; see :mod:`gaitbench.partition`.
+
+        Returns:
+            The protocol with lists.
+
+        Raises:
+            DatasetError: The file cannot be read as a partition.
+            ProtocolError: It lacks the probes or the gallery that the protocol is made of.
+        """
+        lists = read_partition(partition)
+        if missing := [LIST_KEYS[role] for role in ("probes", "gallery") if role in self.lists and role not in lists]:
+            raise ProtocolError(
+                f"{self.name} needs {' and '.join(missing)}, and the partition has only "
+                f"{', '.join(LIST_KEYS[role] for role in lists)}; take the file that the dataset comes with"
+            )
+        changes: dict[str, object] = {}
+        given = dict(self.given)
+        for role, words in lists.items():
+            if role not in self.lists and (role in ("probes", "gallery") or self._holds(role, words)):
+                continue
+            given[role] = GivenList(num=len(words), sha256=list_digest(words))
+            if role == "train":
+                changes["train"] = self.train.model_copy(update={"subjects": words})
+            elif role == "test":
+                changes["test_subjects"] = words
+            elif role == "gallery":
+                changes["gallery"] = self.gallery.model_copy(update={"keys": words})
+            else:
+                changes["probes"] = {
+                    name: asked.model_copy(update={"keys": words}) for name, asked in self.probes.items()
+                }
+        return self.model_copy(update=changes | {"given": given}) if changes else self
+
+    def for_embeddings(self) -> "Protocol":
+        """The protocol as the official evaluators see it: every sequence handed in is a test sequence.
+
+        Evaluators do not know who belongs to the test set, they count whatever was embedded. :meth:`population` says
+        how that differs from the official test subjects. A ``TEST_SET`` that was handed in stays.
+        """
+        changes: dict[str, object] = {"train": Selection(), "num_train_subjects": None, "num_test_subjects": None}
+        if "test" not in self.given:
+            changes["test_subjects"] = ("*",)
+        changes["given"] = given = {role: found for role, found in self.given.items() if role != "train"}
+        changes["lists"] = {
+            role: known for role, known in self.lists.items() if role in ("probes", "gallery") or role in given
+        }
+        return self.model_copy(update=changes)
+
+    def reranked(self) -> "Protocol":
+        """The same protocol with k-reciprocal re-ranking of its pooled gallery.
+
+        Raises:
+            ProtocolError: Cells are view pairs, or units are sets; re-ranking is not defined for them.
+        """
+        if self.averaging == "view_pairs" or self.unit == "set":
+            raise ProtocolError(
+                f"{self.name} averages {self.averaging} of {self.unit}s; re-ranking is defined for sequences and a "
+                "pooled gallery, so leave it out or take another protocol"
+            )
+        return self.model_copy(update={"reranking": self.reranking or Reranking()})
+
+    def population(self, table: "SequenceTable") -> tuple[str, ...]:
+        """Say how the people of a table differ from the protocol's test subjects.
+
+        Args:
+            table: Sequences that somebody wants scored.
+
+        Returns:
+            A line each; none where they agree, or where nobody says who the test subjects are.
+        """
+        people = np.unique(table.subject_id)
+        if "test" in self.lists and "test" not in self.given:
+            official = self.lists["test"]
+            if list_digest(people.tolist()) == official.sha256:
+                return ()
+            return (f"{len(people)} subjects, not the {official.num} test subjects of {self.name}",)
+        is_known = _matches(people, self.test_subjects)
+        lines = []
+        num_known, required = int(is_known.sum()), self.num_test_subjects
+        if required is not None and num_known != required:
+            lines.append(f"{num_known} of the {required} test subjects of {self.name}")
+        if not is_known.all():
+            strangers = people[~is_known]
+            claim = "subject is" if len(strangers) == 1 else "subjects are"
+            lines.append(
+                f"{len(strangers)} {claim} no test subject of {self.name} (first: {', '.join(strangers[:3].tolist())})"
+            )
+        return tuple(lines)
+
+    def list_problems(self) -> tuple[str, ...]:
+        """Say how the lists that were filled in differ from the published ones, a line each."""
+        problems = []
+        for role, found in self.given.items():
+            official = self.lists.get(role)
+            if official is None:
+                problems.append(f"{self.name}: {LIST_KEYS[role]} ({found.num} entries) is not the published division")
+            elif found.sha256 != official.sha256:
+                problems.append(
+                    f"{self.name}: {LIST_KEYS[role]} ({found.num} entries, sha256 {found.sha256[:16]}...) is not the "
+                    f"published list ({official.num} entries, sha256 {official.sha256[:16]}...)"
+                )
+        return tuple(problems)
+
+    def _holds(self, role: ListRole, words: tuple[str, ...]) -> bool:
+        """Tell whether a list of subjects is what the protocol's rule selects."""
+        patterns, num = self.test_subjects, self.num_test_subjects
+        if role == "train":
+            patterns, num = self.train.subjects, self.num_train_subjects
+        return len(words) == num and bool(_matches(np.array(words, dtype=np.str_), patterns).all())
 
     def cameras(self, views: NDArray[np.str_]) -> NDArray[np.str_]:
         """What tells two views apart under this protocol.
@@ -114,13 +342,21 @@ class Protocol(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=
             return views
         return np.array([view.split(self.view_separator, 1)[0] for view in views.tolist()], dtype=np.str_)
 
-    def divide(self, table: "SequenceTable", *, allow_partial: bool = False, needs_train: bool = True) -> "Division":
+    def divide(
+        self,
+        table: "SequenceTable",
+        *,
+        allow_partial: bool = False,
+        needs_train: bool = True,
+        needs_matches: bool = True,
+    ) -> "Division":
         """Find train, gallery and probe sequences, and stop when the protocol cannot be applied as it stands.
 
         Args:
             table: The sequences at hand.
             allow_partial: Go on when subjects, listed sequences or whole groups are missing; the division says so.
             needs_train: False when embeddings are scored without training, so that no training subject is needed.
+            needs_matches: False when probes are only looked up and not scored, their subjects being unknown.
 
         Returns:
             Indices into the table.
@@ -130,7 +366,12 @@ class Protocol(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=
             ProtocolError: A pattern matches nothing, training and test subjects overlap, or a whole probe group
                 has nobody to be found in the gallery.
         """
-        return _divide(self, table, allow_partial=allow_partial, needs_train=needs_train)
+        if self.submission and needs_matches:
+            raise ProtocolError(
+                f"{self.name}: the probes' labels are withheld, so nothing can be scored here; write the file for the "
+                "server with gaitbench.tasks.write_submission"
+            )
+        return _divide(self, table, allow_partial=allow_partial, needs_train=needs_train, needs_matches=needs_matches)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -193,111 +434,24 @@ def select(table: "SequenceTable", selection: Selection, *, allow_unmatched: boo
     chosen = np.ones(len(table), dtype=bool)
     for values, patterns in _fields(table, selection):
         if patterns:
-            chosen &= matches(values, patterns)
+            chosen &= _matches(values, patterns)
     if selection.sequence_ids:
         chosen &= np.isin(table.sequence_id, np.array(selection.sequence_ids))
+    if selection.keys:
+        chosen &= np.isin(_keys(table), np.array(selection.keys))
     return np.flatnonzero(chosen)
 
 
-def explain(protocol: Protocol) -> str:
-    """Say in words who is compared with whom and how it is counted.
-
-    Args:
-        protocol: Any protocol.
-
-    Returns:
-        Lines of text without markup.
-
-    Example:
-        >>> probes = {"NM": Selection(conditions=("nm-0[56]",))}
-        >>> protocol = Protocol(name="p", dataset="d", title="A protocol", source="us", train=Selection(),
-        ...     test_subjects=("061..100",), gallery=Selection(conditions=("nm-0[1-4]",)), probes=probes, headline="NM")
-        >>> print(explain(protocol).splitlines()[3])
-        gallery         conditions nm-0[1-4]
-    """
-    count = {True: "any number", False: "{} required"}
-    train, test = protocol.num_train_subjects, protocol.num_test_subjects
-    rest = {
-        "none": "",
-        "gallery": ", less every probe sequence",
-        "probes": "",
-    }[protocol.complement]
-    lines = [
-        f"{protocol.name}, version {protocol.version}: {protocol.title}",
-        f"train           {_say(protocol.train)}; subjects: {count[train is None].format(train)}",
-        f"test subjects   {', '.join(protocol.test_subjects)}; {count[test is None].format(test)}"
-        + ("; the training subjects themselves (closed set)" if protocol.is_closed_set else ""),
-        f"gallery         {_say(protocol.gallery)}{rest}",
-    ]
-    lines += [f"gallery of {name:<5}{_say(s)}{rest}" for name, s in protocol.galleries.items()]
-    lines += [
-        f"probes {name:<9}{_say(s)}"
-        + (", less every gallery sequence" if protocol.complement == "probes" else "")
-        + (" (a copy of the dataset may lack it)" if name in protocol.optional_groups else "")
-        for name, s in protocol.probes.items()
-    ]
-    groups = ", ".join(protocol.mean_groups or protocol.probes)
-    lines += [
-        f"unit            {_UNITS[protocol.unit]}",
-        f"distance        {_DISTANCES[protocol.distance]}",
-        f"left out        {'; '.join(_EXCLUSIONS[kind] for kind in protocol.exclude) or 'no pair'}",
-        f"averaging       {_AVERAGING[protocol.averaging]}",
-        f"absent probes   {_ABSENT[protocol.absent_probes]}",
-        "ties            count against the probe",
-        f"headline        rank-1 of {protocol.headline}; mean is the plain mean over {groups}",
-    ]
-    if protocol.view_separator:
-        lines.append(f"views           told apart by what stands before the first {protocol.view_separator!r}")
-    lines.append(f"source          {protocol.source}")
-    lines += [f"note            {note}" for note in protocol.notes]
-    return "\n".join(lines)
-
-
-_UNITS = {
-    "sequence": "one sequence",
-    "set": "all sequences of one subject in one condition and view; distance of sets: mean over samples of the "
-    "distance to the nearest sample of the other set, both ways, added",
-}
-_DISTANCES = {
-    "euclidean": "mean over parts of the Euclidean distance",
-    "cosine": "one minus the mean over parts of the cosine",
-}
-_EXCLUSIONS = {
-    "identical_view": "pairs of one view",
-    "same_subject_and_view": "pairs of one subject in one view",
-    "same_sequence": "a sequence with itself",
-}
-_AVERAGING = {
-    "view_pairs": "a cell per probe view and gallery view; mean over gallery views, then over probe views",
-    "probe_views": "one pooled gallery; a cell per probe view, mean over probe views",
-    "probes": "one pooled gallery, mean over probes",
-}
-_ABSENT = {
-    "miss": "a probe without a valid match is a miss of rank-k and left out of AP and INP",
-    "skip": "a probe without a valid match is left out",
-}
-
-
-def _say(selection: Selection) -> str:
-    said = [
-        f"{name} {', '.join(patterns)}"
-        for name, patterns in (
-            ("subjects", selection.subjects),
-            ("conditions", selection.conditions),
-            ("views", selection.views),
-        )
-        if patterns
-    ]
-    if selection.sequence_ids:
-        said.append(f"a list of {len(selection.sequence_ids)} sequences")
-    return "; ".join(said) or "everything"
-
-
-def _divide(protocol: Protocol, table: "SequenceTable", *, allow_partial: bool, needs_train: bool) -> Division:
+def _divide(
+    protocol: Protocol, table: "SequenceTable", *, allow_partial: bool, needs_train: bool, needs_matches: bool
+) -> Division:
     _check_groups(protocol)
     check = _Completeness(protocol.name, allow_partial)
+    _check_lists(protocol, check, needs_train=needs_train)
     test = check.select(table, Selection(subjects=protocol.test_subjects), "test subjects")
     check.count("test", table, protocol.test_subjects, protocol.num_test_subjects, test)
+    if protocol.left_out_views:
+        test = test[~np.isin(table.view[test], protocol.left_out_views)]
     train = np.zeros(0, dtype=np.int64)
     if needs_train:
         train = check.select(table, protocol.train, "train")
@@ -341,7 +495,9 @@ def _divide(protocol: Protocol, table: "SequenceTable", *, allow_partial: bool, 
     if protocol.complement == "probes":
         probes = {name: np.setdiff1d(rows, searched) for name, rows in probes.items()}
     for name, rows in probes.items():
-        _check_findable(protocol, table, name, rows, galleries[name])
+        _check_findable(protocol, table, name, rows, galleries[name], needs_matches=needs_matches)
+    if protocol.is_grid_complete:
+        _check_grid(protocol, check, protocol.cameras(table.view), test, probes, galleries)
     people = np.unique(table.subject_id[np.concatenate([searched, *probes.values()])])
     return Division(
         table=table,
@@ -431,8 +587,53 @@ def _check_overlap(
         )
 
 
+def _check_lists(protocol: Protocol, check: _Completeness, *, needs_train: bool) -> None:
+    """Stop without the lists that the protocol is made of, and report lists that are not the published ones."""
+    waiting = [role for role in protocol.lists if role not in protocol.given and (role != "train" or needs_train)]
+    keys = " and ".join(LIST_KEYS[role] for role in waiting)
+    hint = f"{protocol.name} needs {keys} of its official partition file; hand it in with Protocol.with_partition(FILE)"
+    if {"probes", "gallery"} & set(waiting):
+        raise ProtocolError(f"{hint} (--partition FILE)")
+    if waiting:
+        check.report(IncompleteDataError(hint))
+    for problem in protocol.list_problems():
+        if needs_train or LIST_KEYS["train"] not in problem:
+            check.report(
+                ProtocolError(f"{problem}; take the file that the dataset comes with, or allow partial results")
+            )
+
+
+def _check_grid(
+    protocol: Protocol,
+    check: _Completeness,
+    camera: NDArray[np.str_],
+    test: NDArray[np.int64],
+    probes: dict[str, NDArray[np.int64]],
+    galleries: dict[str, NDArray[np.int64]],
+) -> None:
+    """Report views without a probe or without a gallery."""
+    views = set(camera[test].tolist())
+    for name, rows in probes.items():
+        sides = {"probe": rows} | ({"gallery sequence": galleries[name]} if protocol.averaging == "view_pairs" else {})
+        for side, chosen in sides.items():
+            if missing := sorted(views - set(camera[chosen].tolist())):
+                check.report(
+                    IncompleteDataError(
+                        f"{protocol.name}: group {name} has no {side} in {len(missing)} of {len(views)} views "
+                        f"(first: {', '.join(missing[:3])}), and the official evaluator gives no number then. Complete "
+                        "the data, or allow partial results: the cells that are there are then averaged."
+                    )
+                )
+
+
 def _check_findable(
-    protocol: Protocol, table: "SequenceTable", group: str, probes: NDArray[np.int64], gallery: NDArray[np.int64]
+    protocol: Protocol,
+    table: "SequenceTable",
+    group: str,
+    probes: NDArray[np.int64],
+    gallery: NDArray[np.int64],
+    *,
+    needs_matches: bool,
 ) -> None:
     """Stop when not one probe of the group can be found, whatever the model."""
     hint = f"{protocol.name}: probe group {group} ({probes.size} sequences) has no gallery to be found in: "
@@ -440,6 +641,8 @@ def _check_findable(
         raise ProtocolError(hint + "the gallery selection is empty; look at its patterns")
     if probes.size == 0:
         raise ProtocolError(f"{protocol.name}: probe group {group} holds no sequence outside the gallery")
+    if not needs_matches:
+        return
     subject = np.unique(table.subject_id, return_inverse=True)[1]
     in_gallery = np.bincount(subject[gallery], minlength=len(table))[subject[probes]]
     if not in_gallery.any():
@@ -473,9 +676,10 @@ def _unmatched(table: "SequenceTable", selection: Selection, where: str = "selec
     """An error for each pattern without a row, and one for the listed sequences that are not there."""
     errors: list[Exception] = []
     for name, (values, patterns) in zip(("subject", "condition", "view"), _fields(table, selection), strict=True):
-        known = np.unique(values).tolist()
+        known = np.unique(values).tolist() if patterns else []
+        words = set(known)
         for pattern in patterns:
-            if not any(map(matcher(pattern), known)):
+            if pattern not in words and (_is_word(pattern) or not any(map(matcher(pattern), known))):
                 shown = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
                 errors.append(
                     ProtocolError(
@@ -490,4 +694,32 @@ def _unmatched(table: "SequenceTable", selection: Selection, where: str = "selec
                 f"(first: {', '.join(missing[:3])}). Complete the data, or allow partial results."
             )
         )
+    if selection.keys and (missing := sorted(set(selection.keys) - set(_keys(table).tolist()))):
+        errors.append(
+            IncompleteDataError(
+                f"{where}: {len(missing)} of {len(selection.keys)} listed sequences are missing "
+                f"(first: {', '.join(missing[:3])}; they read subject-condition-view, and every letter counts). "
+                "Complete the data, or allow partial results."
+            )
+        )
     return errors
+
+
+def _keys(table: "SequenceTable") -> NDArray[np.str_]:
+    """``[N]`` ``subject-condition-view``."""
+    columns = (table.subject_id.tolist(), table.condition.tolist(), table.view.tolist())
+    return np.array(["-".join(words) for words in zip(*columns, strict=True)], dtype=np.str_)
+
+
+def _is_word(pattern: str) -> bool:
+    """Tell whether a pattern can only mean itself."""
+    return ".." not in pattern and not any(letter in pattern for letter in "*?[")
+
+
+def _matches(values: NDArray[np.str_], patterns: Iterable[str]) -> NDArray[np.bool_]:
+    """What :func:`gaitbench.patterns.matches` says, fast also for lists of thousands of words."""
+    patterns = tuple(patterns)
+    found = np.isin(values, np.array([pattern for pattern in patterns if _is_word(pattern)], dtype=np.str_))
+    if globs := [pattern for pattern in patterns if not _is_word(pattern)]:
+        found |= matches(values, globs)
+    return np.asarray(found)

@@ -1,6 +1,6 @@
 import pytest
 
-from gaitbench.builtin import METRICS
+from gaitbench.builtin import METRICS, PROTOCOLS
 from gaitbench.modality import CORE_MODALITIES
 from gaitbench.registry import build_registry
 from gaitbench.specs import DatasetSpec
@@ -20,7 +20,7 @@ def test_modalities() -> None:
 
 def test_datasets_protocols_and_tasks() -> None:
     assert REGISTRY.names("dataset") == ["walkers"]
-    assert REGISTRY.names("protocol") == ["walkers"]
+    assert REGISTRY.names("protocol") == sorted(["walkers", *(spec.name for spec in PROTOCOLS)])
     assert REGISTRY.names("task") == ["crossmodal", "identity"]
     assert REGISTRY.names("model") == []
 

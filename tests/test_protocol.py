@@ -1,9 +1,14 @@
+import json
+
 import numpy as np
 import pytest
+from places import REPOSITORY
+from pydantic import ValidationError
 from scored import protocol, selection, table
 
 from gaitbench.errors import IncompleteDataError, ProtocolError
-from gaitbench.protocol import Selection, explain, select
+from gaitbench.partition import GivenList, OfficialList
+from gaitbench.protocol import Protocol, Reranking, Selection, Submission, explain, select
 from gaitbench.tasks.arrays import table_of_arrays
 
 
@@ -148,3 +153,128 @@ def test_explain_says_every_rule() -> None:
         "note            Beware.",
     ):
         assert part in text
+
+
+def test_records_from_before_keep_their_protocol() -> None:
+    paths = sorted((REPOSITORY / "leaderboards").glob("**/record.json"))
+    assert paths
+    for path in paths:
+        recorded = json.loads(path.read_text())["data"]["protocol"]
+        assert Protocol.model_validate(recorded).model_dump(mode="json") == recorded, path
+
+
+def test_later_fields_are_recorded_where_they_say_something() -> None:
+    changes: dict[str, object] = {
+        "averaging": "probes",
+        "exclude": (),
+        "ranks": (1, 20),
+        "rounded": ("rank_20",),
+        "left_out_views": ("180",),
+        "is_grid_complete": True,
+        "evaluator_keys": {"R20": "rank_20_official/NM"},
+        "reranking": Reranking(k1=3),
+        "submission": Submission(header=("id", "label")),
+        "lists": {"test": OfficialList(num=10, sha256="0" * 64)},
+        "given": {"test": GivenList(num=9, sha256="1" * 64)},
+        "probes": {"NM": Selection(keys=("011-nm-03-000",))},
+        "headline": "NM",
+    }
+    proto = protocol(**changes)
+    dumped = proto.model_dump(mode="json")
+    assert {"rounded", "left_out_views", "is_grid_complete", "reranking", "submission", "lists", "given"} <= set(dumped)
+    assert dumped["probes"]["NM"]["keys"] == ["011-nm-03-000"]
+    assert dumped["submission"] == {"header": ["id", "label"], "num_ranks": 1, "labels": "words"}
+    assert Protocol.model_validate_json(proto.model_dump_json()) == proto
+    assert "keys" not in protocol().model_dump(mode="json")["gallery"]
+
+
+def test_views_that_are_left_out() -> None:
+    division = protocol(left_out_views=("180", "not there")).divide(table(), needs_train=False)
+    assert set(table().view[division.test]) == {"000", "045", "090"}
+
+
+def test_a_grid_with_holes() -> None:
+    rows = table()
+    rest = rows.take(~((rows.condition == "bg-01") & np.isin(rows.view, ["045", "180"])))
+    whole = protocol(is_grid_complete=True)
+    assert whole.divide(rows, needs_train=False).problems == ()
+    with pytest.raises(IncompleteDataError, match=r"group BG has no probe in 2 of 4 views \(first: 045, 180\)"):
+        whole.divide(rest, needs_train=False)
+    assert len(whole.divide(rest, needs_train=False, allow_partial=True).problems) == 1
+    assert protocol().divide(rest, needs_train=False).problems == ()
+    pooled = protocol(is_grid_complete=True, averaging="probe_views", exclude=("same_subject_and_view",))
+    without_gallery = rows.take(~(np.isin(rows.condition, ["nm-01", "nm-02"]) & (rows.view == "045")))
+    assert pooled.divide(without_gallery, needs_train=False).problems == ()
+    with pytest.raises(IncompleteDataError, match="no gallery sequence in 1 of 4 views"):
+        whole.divide(without_gallery, needs_train=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rounded": ("rank_7",)}, "rounded names rank_7, which is not reported"),
+        ({"reranking": Reranking()}, "re-ranking is defined for sequences and a pooled gallery"),
+        ({"reranking": Reranking(), "averaging": "probes", "unit": "set"}, "this protocol has sets"),
+        ({"evaluator_keys": {"R1": "rank_1"}}, "must read metric/group, got 'rank_1'"),
+    ],
+)
+def test_fields_that_contradict_each_other(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        protocol(**changes)
+
+
+def test_reranked() -> None:
+    pooled = protocol(averaging="probes", exclude=())
+    assert pooled.reranked().reranking == Reranking(k1=6, k2=6, weight=0.3)
+    assert pooled.model_copy(update={"reranking": Reranking(k1=20)}).reranked().reranking == Reranking(k1=20)
+    with pytest.raises(ProtocolError, match="re-ranking is defined for sequences and a pooled gallery"):
+        protocol().reranked()
+
+
+def test_nobody_scores_what_only_the_server_can() -> None:
+    hidden = protocol(submission=Submission(header=("id", "label")))
+    with pytest.raises(ProtocolError, match="labels are withheld"):
+        hidden.divide(table(), needs_train=False)
+    assert hidden.divide(table(), needs_train=False, needs_matches=False).probes["NM"].size == 40
+
+
+def test_words_and_patterns_select_alike() -> None:
+    rows = table()
+    words = tuple(np.unique(rows.subject_id).tolist())
+    by_words, by_pattern = (select(rows, Selection(subjects=subjects)) for subjects in (words, ("*",)))
+    assert by_words.tolist() == by_pattern.tolist()
+    with pytest.raises(ProtocolError, match="subject '999' matches none"):
+        select(rows, Selection(subjects=("011", "999")))
+
+
+def test_explain_says_the_later_rules() -> None:
+    text = explain(
+        protocol(
+            averaging="probes",
+            exclude=(),
+            ranks=(1, 20),
+            rounded=("rank_20",),
+            left_out_views=("180",),
+            is_grid_complete=True,
+            evaluator_keys={f"R{i}": "rank_1/NM" for i in range(20)},
+            reranking=Reranking(k1=3),
+            submission=Submission(header=("id", "label"), labels="integers"),
+            lists={"probes": OfficialList(num=7, sha256="ab" * 32)},
+            galleries={name: selection("nm-01") for name in ("NM", "BG", "CL")},
+        )
+    )
+    for part in (
+        "gallery of BG   conditions nm-01",
+        "probes NM       the 7 sequences of PROBE_SET in the partition file, to be handed in (sha256 abababababababab",
+        "ranks           1, 20",
+        "rounding        to two decimals of a percent: rank_20_official",
+        "empty cells     every view must occur",
+        "views left out  180",
+        "re-ranking      k-reciprocal, k1 3, k2 6, original distance 0.3",
+        "submission      probe labels are withheld; per probe the integer labels of its 1 nearest gallery sequences",
+        "official name   R0 is rank_1/NM",
+        "official name   and 8 more, up to R19 is rank_1/NM",
+    ):
+        assert part in text
+    assert "gallery         " not in text  # no group searches it
+    assert "and 20 more" in explain(protocol(test_subjects=tuple(f"{i:03d}" for i in range(26))))

@@ -9,6 +9,8 @@ from gaitbench.metrics.bootstrap import Interval, percentile_interval, subject_w
 from gaitbench.metrics.chance import chance_average_precision, chance_inverse_negative_penalty, chance_rank_k
 from gaitbench.metrics.cmc import cmc, first_rank
 from gaitbench.metrics.distance import distance_blocks, part_distance, set_distance
+from gaitbench.metrics.k_reciprocal import k_reciprocal, k_reciprocal_blocks
+from gaitbench.metrics.nearest import nearest
 from gaitbench.metrics.rank_k import rank_k
 from gaitbench.metrics.ranking import MatchRanks, rank_matches
 from gaitbench.metrics.verification import RocCounts, eer, roc_counts, tar_at_far
@@ -26,8 +28,11 @@ __all__ = [
     "eer",
     "first_rank",
     "inverse_negative_penalty",
+    "k_reciprocal",
+    "k_reciprocal_blocks",
     "mean_ap",
     "mean_inp",
+    "nearest",
     "part_distance",
     "percentile_interval",
     "rank_k",

@@ -101,7 +101,7 @@ class DistanceTiles:
         return parts
 
     def _square(self, parts: Tensor) -> Tensor:
-        return parts.new_zeros(0) if self._is_cosine else parts.double().square_().sum(2).float()
+        return parts.new_zeros(0) if self._is_cosine else parts.square().sum(2, dtype=torch.float64).float()
 
     def _euclidean(self, rows: _Side, columns: _Side) -> Tensor:
         total = torch.zeros(rows.parts.shape[1], columns.parts.shape[2], device=rows.parts.device)

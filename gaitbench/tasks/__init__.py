@@ -5,9 +5,12 @@ from gaitbench.tasks.audit import audit, read_audited
 from gaitbench.tasks.base import Direction, EmbeddingSet, Evaluation, RankingMetric, Task
 from gaitbench.tasks.crossmodal import CrossmodalTask
 from gaitbench.tasks.identity import IdentityTask
-from gaitbench.tasks.scores import cmc_curve
+from gaitbench.tasks.official import official_scores
+from gaitbench.tasks.scores import CellMatrix, cell_matrix, cmc_curve
+from gaitbench.tasks.submission import write_submission
 
 __all__ = [
+    "CellMatrix",
     "CrossmodalTask",
     "Direction",
     "EmbeddingSet",
@@ -16,7 +19,10 @@ __all__ = [
     "RankingMetric",
     "Task",
     "audit",
+    "cell_matrix",
     "cmc_curve",
     "evaluate_arrays",
+    "official_scores",
     "read_audited",
+    "write_submission",
 ]

@@ -16,7 +16,7 @@ from gaitbench.table import SequenceTable
 from gaitbench.tasks.base import EmbeddingSet, Evaluation, RankingMetric
 from gaitbench.tasks.identity import IdentityTask
 
-__all__ = ["evaluate_arrays", "table_of_arrays"]
+__all__ = ["evaluate_arrays", "evaluate_table", "table_of_arrays"]
 
 
 def evaluate_arrays(
@@ -67,9 +67,49 @@ def evaluate_arrays(
         >>> evaluation.score("rank_1", "BG").value
         1.0
     """
-    table = table_of_arrays(subject_ids, conditions, views, sequence_ids=sequence_ids, view_deg=view_deg)
+    return evaluate_table(
+        torch.as_tensor(embeddings),
+        table_of_arrays(subject_ids, conditions, views, sequence_ids=sequence_ids, view_deg=view_deg),
+        protocol,
+        allow_partial=allow_partial,
+        seed=seed,
+        bootstrap=bootstrap,
+        metrics=metrics,
+    )
+
+
+def evaluate_table(
+    embeddings: Tensor,
+    table: SequenceTable,
+    protocol: Protocol,
+    *,
+    allow_partial: bool = False,
+    seed: int = 0,
+    bootstrap: int = 1000,
+    metrics: Mapping[str, RankingMetric] | None = None,
+) -> Evaluation:
+    """Score embeddings of the sequences of a table; see :func:`evaluate_arrays`.
+
+    Args:
+        embeddings: ``[N, D, P]`` float16, float32 or float64.
+        table: ``[N]`` rows in the same order.
+        protocol: How to divide and count; its training selection is not looked at.
+        allow_partial: Go on when test subjects or listed sequences are missing.
+        seed: Of the bootstrap.
+        bootstrap: Resamples; 0 for no intervals.
+        metrics: Further metrics per probe, by name.
+
+    Returns:
+        Scores and their evidence.
+
+    Raises:
+        ShapeError: Embeddings are not ``[N, D, P]``.
+        ModelError: Embeddings hold NaN or infinity.
+        IncompleteDataError: Subjects or listed sequences are missing.
+        ProtocolError: The protocol does not apply to these sequences.
+    """
     division = protocol.divide(table, allow_partial=allow_partial, needs_train=False)
-    embedded = {"embeddings": EmbeddingSet(torch.as_tensor(embeddings), table)}
+    embedded = {"embeddings": EmbeddingSet(embeddings, table)}
     return IdentityTask().evaluate(embedded, protocol, division, seed=seed, bootstrap=bootstrap, metrics=metrics)
 
 

@@ -214,13 +214,16 @@ def _values(asked: pa.Table, metric: str, protocol: Protocol) -> pa.Array:
 
 
 def _cell_average(table: pa.Table, protocol: Protocol, *, is_rounded: bool) -> float:
-    if protocol.averaging == "probes":
-        return _number(pc.mean(table["value"]))
-    cells = table.group_by(["view", "gallery_view"]).aggregate([("value", "mean")])
+    places = [] if protocol.averaging == "probes" else ["view", "gallery_view"]
+    cells = table.group_by(places).aggregate([("value", "mean"), ("value", "sum"), ("value", "count")])
     if is_rounded:
-        percent = pc.multiply(100.0, cells["value_mean"])
-        rounded = [None if cell is None else round(np.float64(cell), 2) / 100 for cell in percent.to_pylist()]
-        cells = cells.set_column(2, "value_mean", pa.array(rounded, pa.float64()))
+        rounded = [
+            round(np.float64(100 * cell["value_sum"]) / cell["value_count"], 2) / 100 if cell["value_count"] else None
+            for cell in cells.to_pylist()
+        ]
+        cells = cells.set_column(cells.column_names.index("value_mean"), "value_mean", pa.array(rounded, pa.float64()))
+    if not places:
+        return _number(pc.mean(cells["value_mean"]))
     rows = cells.group_by("view").aggregate([("value_mean", "mean")])
     return _number(pc.mean(rows["value_mean_mean"]))
 

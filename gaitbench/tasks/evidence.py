@@ -32,6 +32,7 @@ from torch import Tensor
 from gaitbench.errors import PluginError
 from gaitbench.metrics.average_precision import average_precision_of, inverse_negative_penalty_of
 from gaitbench.metrics.distance import BLOCK_ELEMENTS, DistanceBlock, distance_blocks, part_distance, set_distance
+from gaitbench.metrics.k_reciprocal import k_reciprocal_blocks
 from gaitbench.metrics.ranking import rank_matches
 from gaitbench.protocol import Protocol
 from gaitbench.table import SequenceTable
@@ -105,7 +106,7 @@ def collect(
     further = {name: metric for name, metric in metrics.items() if not _is_built_in(name)}
     parts: dict[str, list[Columns]] = {"probes": [], "verification": [], "roc_subjects": []}
     for matching in matchings:
-        for groups in _by_gallery(matching):
+        for groups in _by_gallery(matching, alone=protocol.reranking is not None):
             ranking = _Ranking(matching, groups, protocol, further)
             for name, columns in ranking.columns():
                 parts[name].append({"direction": _repeat(matching.label, columns), **columns})
@@ -160,8 +161,11 @@ def _join(*words: NDArray[np.str_]) -> NDArray[np.str_]:
     return np.array(["/".join(parts) for parts in zip(*(w.tolist() for w in words), strict=True)], dtype=np.str_)
 
 
-def _by_gallery(matching: Matching) -> Iterator[tuple[str, ...]]:
-    """Groups that search the same gallery are ranked together."""
+def _by_gallery(matching: Matching, *, alone: bool) -> Iterator[tuple[str, ...]]:
+    """Groups that search the same gallery are ranked together, unless probes change each other's distances."""
+    if alone:
+        yield from ((name,) for name in matching.probes)
+        return
     groups: dict[bytes, list[str]] = {}
     for name in matching.probes:
         groups.setdefault(np.sort(matching.galleries[name]).tobytes(), []).append(name)
@@ -221,6 +225,16 @@ class _Ranking:
         kind = self.protocol.distance
         probe = self.matching.probe[torch.from_numpy(self.probe.rows)]
         gallery_rows = torch.from_numpy(self.gallery.rows)
+        if (reranking := self.protocol.reranking) is not None:
+            yield from k_reciprocal_blocks(
+                probe,
+                self.matching.gallery[gallery_rows],
+                kind=kind,
+                k1=reranking.k1,
+                k2=reranking.k2,
+                weight=reranking.weight,
+            )
+            return
         if self.protocol.unit == "sequence":
             yield from distance_blocks(
                 probe,
@@ -336,7 +350,6 @@ class _Ranking:
         threshold, at, count = torch.unique(genuine[1][keep], return_inverse=True, return_counts=True)  # [T]
         num_thresholds = threshold.numel()
         knot = _knots(count.numpy())
-        bin_of = torch.from_numpy(np.searchsorted(knot, np.arange(num_thresholds + 1)))  # beyond the last: len(knot)
         num_bins = len(knot) + 1
         subjects, code = np.unique(self.probe.subject, return_inverse=True)
         subject = torch.from_numpy(code) * num_bins
@@ -344,19 +357,26 @@ class _Ranking:
         tied = torch.zeros(num_thresholds + 1, dtype=torch.int64)
         cells = len(subjects) * num_bins
         impostors = torch.zeros(cells, dtype=torch.int64)
+        # Of each place: its bin, len(knot) beyond the last knot; what is no impostor falls behind all cells.
+        bins = np.append(np.searchsorted(knot, np.arange(num_thresholds + 1)), cells)
+        bin_of = torch.from_numpy(bins)
         padded = torch.cat([threshold, torch.tensor([torch.nan])])
         for block in self.runs():
             run = slice(block.start, block.stop)
-            if not is_member[run].any():
+            rows = is_member[run].nonzero()[:, 0]
+            if not len(rows):
                 continue
             match, valid = self.pairs(block)
-            chosen = ~match & valid & is_member[run, None]
-            distance = block.distance[chosen]
+            is_impostor = (valid & ~match)[rows]  # [r, G]
+            distance = block.distance[rows]
             place = torch.searchsorted(threshold, distance)  # thresholds strictly below
-            below += torch.bincount(place, minlength=num_thresholds + 1)
-            tied += torch.bincount(place[padded[place] == distance], minlength=num_thresholds + 1)
-            owner = subject[run, None].expand_as(chosen)[chosen]
-            impostors += torch.bincount(owner + bin_of[place], minlength=cells)
+            is_tied = padded[place] == distance
+            # What is no impostor goes to a bin of its own, which costs less than picking out the rest.
+            place.masked_fill_(~is_impostor, num_thresholds + 1)
+            below += torch.bincount(place.view(-1), minlength=num_thresholds + 2)[:-1]
+            tied += torch.bincount(place[is_tied], minlength=num_thresholds + 2)[:-1]
+            owner = subject[block.start + rows, None]
+            impostors += torch.bincount((owner + bin_of[place]).view(-1), minlength=cells)[:cells]
         total = int(below.sum())
         upto = below.cumsum(0)
         curve: Columns = {

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gaitbench.errors import RecordError
+from gaitbench.errors import RecordError, UsageError
 from gaitbench.metrics.bootstrap import percentile_interval, subject_weights
 from gaitbench.metrics.chance import chance_average_precision, chance_inverse_negative_penalty, chance_rank_k
 from gaitbench.metrics.verification import RocCounts, eer_of, tar_at_far_of
@@ -22,7 +22,17 @@ from gaitbench.protocol import Protocol
 from gaitbench.results import Score
 from gaitbench.tasks.evidence import EXTRA
 
-__all__ = ["BREAKDOWNS", "FARS", "Bootstrap", "bootstrap_of", "cmc_curve", "rank_1_samples", "scores_of"]
+__all__ = [
+    "BREAKDOWNS",
+    "FARS",
+    "Bootstrap",
+    "CellMatrix",
+    "bootstrap_of",
+    "cell_matrix",
+    "cmc_curve",
+    "rank_1_samples",
+    "scores_of",
+]
 
 FARS = (0.1, 0.01, 0.001)
 """False acceptance rates at which the true acceptance rate is reported."""
@@ -125,13 +135,64 @@ def cmc_curve(
     Raises:
         RecordError: The table has no such group.
     """
-    chosen = pc.and_(pc.equal(probes["group"], group), pc.equal(probes["direction"], direction))
-    table = probes.filter(chosen)
-    if table.num_rows == 0:
-        raise RecordError(f"the probes table has no group {group!r} in direction {direction!r}")
-    rows = _Rows(table, protocol, np.unique(table["subject"].to_numpy(zero_copy_only=False).astype(np.str_)))
+    rows = _rows_of(probes, protocol, group, direction)
     one = np.ones((1, len(rows.subjects)))
     return np.array([rows.average(rows.hits(k), one)[0] for k in range(1, max_rank + 1)])
+
+
+class CellMatrix(NamedTuple):
+    """One metric of one group in every cell."""
+
+    probe_views: tuple[str, ...]
+    """Rows, sorted as words; one nameless row where probes are not divided."""
+    gallery_views: tuple[str, ...]
+    """Columns, sorted as words; one nameless column where the gallery is pooled."""
+    values: Floats
+    """``[probe views, gallery views]`` fractions; NaN where the protocol leaves a cell out or nothing was counted."""
+
+    @property
+    def by_probe_view(self) -> Floats:
+        """``[probe views]`` mean over the gallery views that count."""
+        return _known_mean(self.values)
+
+
+def cell_matrix(
+    probes: pa.Table,
+    protocol: Protocol,
+    group: str,
+    *,
+    metric: str = "rank_1_official",
+    direction: str = "",
+) -> CellMatrix:
+    """The cells that a score is the mean of.
+
+    Args:
+        probes: The probes table.
+        protocol: How to average.
+        group: Probe group.
+        metric: ``rank_K``, ``mean_ap`` or ``mean_inp``; with ``_official`` behind it each cell is rounded to two
+            decimals of a percent.
+        direction: As in the record.
+
+    Returns:
+        Values and the views they belong to. With cells excluded by the protocol left out, the mean over columns and
+        then rows is the score.
+
+    Raises:
+        RecordError: The table has no such group.
+        UsageError: There is no such metric of cells.
+    """
+    name = metric.removesuffix("_official")
+    rows = _rows_of(probes, protocol, group, direction)
+    if name in ("mean_ap", "mean_inp"):
+        values = rows.column(name.removeprefix("mean_"))
+    elif name.startswith("rank_") and name.removeprefix("rank_").isdecimal():
+        values = rows.hits(int(name.removeprefix("rank_")))
+    else:
+        raise UsageError(f"cells have no metric {metric!r}; choose rank_1, rank_5 ..., mean_ap or mean_inp")
+    decimals = 2 if metric.endswith("_official") else None
+    cells = rows.cells(values, np.ones((1, len(rows.subjects))), decimals)[0]
+    return CellMatrix(tuple(rows.views.tolist()), tuple(rows.gallery_views.tolist()), cells)
 
 
 def rank_1_samples(
@@ -233,10 +294,10 @@ class _Rows:
         view, gallery = _words(table["view"]), _words(table["gallery_view"])
         if protocol.averaging == "probes":
             view = gallery = np.zeros(len(view), dtype="<U1")
-        views, row = np.unique(view, return_inverse=True)
-        galleries, column = np.unique(gallery, return_inverse=True)
-        self.shape = (len(views), len(galleries))
-        self.cell = row * len(galleries) + column
+        self.views, row = np.unique(view, return_inverse=True)
+        self.gallery_views, column = np.unique(gallery, return_inverse=True)
+        self.shape = (len(self.views), len(self.gallery_views))
+        self.cell = row * len(self.gallery_views) + column
 
     def hits(self, k: int) -> Floats:
         """1, 0 or NaN per row; a probe that cannot be found is a miss or left out, as the protocol says."""
@@ -244,36 +305,40 @@ class _Rows:
         hit[self.is_absent] = 0.0 if self.protocol.absent_probes == "miss" else np.nan
         return np.where(self.is_asked, hit, np.nan)
 
+    def column(self, name: str) -> Floats:
+        """Numbers of a column, NaN where a row has none."""
+        return np.asarray(self.table[name].to_numpy(), dtype=np.float64)
+
     def average(self, values: Floats, weights: Floats, decimals: int | None = None) -> Floats:
         """``[1 + B]`` average over cells of ``[rows]`` values, NaN left out."""
+        return _known_mean(_known_mean(self.cells(values, weights, decimals)))
+
+    def cells(self, values: Floats, weights: Floats, decimals: int | None = None) -> Floats:
+        """``[1 + B, probe views, gallery views]`` mean of ``[rows]`` values in each cell, NaN where none is known."""
         is_known = ~np.isnan(values)
         num_cells = self.shape[0] * self.shape[1]
         place = (self.subject * num_cells + self.cell)[is_known]
         size = len(self.subjects) * num_cells
         total = np.bincount(place, weights=values[is_known], minlength=size).reshape(-1, num_cells)
         count = np.bincount(place, minlength=size).reshape(-1, num_cells)
-        cells = _ratio(weights @ total, weights @ count)
-        if decimals is not None:
-            cells = np.round(100 * cells, decimals) / 100
-        cells = cells.reshape(-1, *self.shape)
-        return _known_mean(_known_mean(cells))
+        if decimals is None:
+            cells = _ratio(weights @ total, weights @ count)
+        else:  # percent before the division, as evaluators do: 23 of 160 is 14.375, not 14.374999999999998
+            cells = np.round(_ratio(weights @ (100 * total), weights @ count), decimals) / 100
+        return cells.reshape(-1, *self.shape)
 
     def numbers(self, weights: Floats) -> Iterator[_Number]:
         """Every metric of a ranking."""
         ranks = sorted({1, *self.protocol.ranks})
-        has_cells = self.protocol.averaging != "probes"
-        for k in ranks:
-            hits, chance = self.hits(k), self._chance_hits(k)
-            yield self._number(f"rank_{k}", hits, chance, weights)
-            if k == 1 and has_cells:
-                yield self._number("rank_1_official", hits, chance, weights, decimals=2)
-        ap, inp = (self.table[name].to_numpy().astype(np.float64) for name in ("ap", "inp"))
-        chance_ap = chance_average_precision(self.num_matches, self.num_valid)
-        yield self._number("mean_ap", ap, chance_ap, weights)
-        if self.protocol.averaging == "probe_views":
-            yield self._number("mean_ap_official", ap, chance_ap, weights, decimals=2)
-        chance_inp = chance_inverse_negative_penalty(self.num_matches, self.num_valid)
-        yield self._number("mean_inp", inp, chance_inp, weights)
+        measured = [(f"rank_{k}", self.hits(k), self._chance_hits(k)) for k in ranks]
+        measured += [
+            ("mean_ap", self.column("ap"), chance_average_precision(self.num_matches, self.num_valid)),
+            ("mean_inp", self.column("inp"), chance_inverse_negative_penalty(self.num_matches, self.num_valid)),
+        ]
+        for metric, values, chance in measured:
+            yield self._number(metric, values, chance, weights)
+            if metric in self.protocol.rounded_metrics:
+                yield self._number(f"{metric}_official", values, chance, weights, decimals=2)
         for name in self.table.column_names:
             if name.startswith(EXTRA):
                 values = np.where(self.is_asked, self.table[name].to_numpy().astype(np.float64), np.nan)
@@ -316,6 +381,13 @@ class _Rows:
             num_absent=int((here & self.is_absent).sum()),
             num_excluded=int(self.table["num_excluded"].to_numpy()[here].sum()),
         )
+
+
+def _rows_of(probes: pa.Table, protocol: Protocol, group: str, direction: str) -> _Rows:
+    table = probes.filter(pc.and_(pc.equal(probes["group"], group), pc.equal(probes["direction"], direction)))
+    if table.num_rows == 0:
+        raise RecordError(f"the probes table has no group {group!r} in direction {direction!r}")
+    return _Rows(table, protocol, np.unique(_words(table["subject"])))
 
 
 class _Curves:

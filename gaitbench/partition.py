@@ -1,0 +1,102 @@
+"""The lists of people and sequences that some protocols are made of, as their authors publish them.
+
+A partition file is JSON with lists of words: ``TRAIN_SET`` and ``TEST_SET`` hold subjects, ``PROBE_SET`` and
+``GALLERY_SET`` hold sequences as ``subject-condition-view``. Other keys are passed over; case does not count in keys.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, NonNegativeInt, PositiveInt
+
+from gaitbench.errors import DatasetError
+
+__all__ = ["LIST_KEYS", "GivenList", "ListRole", "OfficialList", "list_digest", "read_partition"]
+
+ListRole = Literal["train", "test", "probes", "gallery"]
+"""What a list fills in: training subjects, test subjects, probes of every group, gallery."""
+
+LIST_KEYS: dict[ListRole, str] = {
+    "train": "TRAIN_SET",
+    "test": "TEST_SET",
+    "probes": "PROBE_SET",
+    "gallery": "GALLERY_SET",
+}
+"""Where each list stands in a partition file."""
+
+
+class OfficialList(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """What is known of a published list without having it."""
+
+    num: PositiveInt
+    """Its entries."""
+    sha256: str
+    """Of its entries, as :func:`list_digest` counts it."""
+
+
+class GivenList(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """A list that somebody handed in."""
+
+    num: NonNegativeInt
+    """Its entries."""
+    sha256: str
+    """Of its entries, as :func:`list_digest` counts it."""
+
+
+def list_digest(words: Iterable[str]) -> str:
+    """Hash a list whatever its order: SHA-256 of the sorted entries joined by line breaks, in UTF-8.
+
+    Args:
+        words: Its entries.
+
+    Example:
+        >>> list_digest(["b", "a"]) == list_digest(["a", "b"])
+        True
+    """
+    return hashlib.sha256("\n".join(sorted(words)).encode()).hexdigest()
+
+
+def read_partition(partition: Path | str | Mapping[str, object]) -> dict[ListRole, tuple[str, ...]]:
+    """Read the lists of a partition.
+
+    Args:
+        partition: A JSON file, or its content.
+
+    Returns:
+        The lists that it has, in their order.
+
+    Raises:
+        DatasetError: The file cannot be read, holds none of the lists, or a list is not one of distinct words.
+
+    Example:
+        >>> read_partition({"TEST_SET": ["007"], "note": "made up"})
+        {'test': ('007',)}
+    """
+    where = "the partition" if isinstance(partition, Mapping) else str(partition)
+    content: object = partition
+    if not isinstance(partition, Mapping):
+        try:
+            content = json.loads(Path(partition).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DatasetError(f"{where} cannot be read as a partition file ({error}); it must be JSON") from error
+    if not isinstance(content, Mapping):
+        raise DatasetError(f"{where} must be a JSON object with lists such as TEST_SET, got {type(content).__name__}")
+    found = {str(key).upper(): value for key, value in content.items()}
+    lists = {role: _words(where, key, found[key]) for role, key in LIST_KEYS.items() if key in found}
+    if not lists:
+        raise DatasetError(
+            f"{where} has none of {', '.join(LIST_KEYS.values())}; it has {', '.join(map(str, content))}"
+        )
+    return lists
+
+
+def _words(where: str, key: str, value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(word, str) and word for word in value):
+        raise DatasetError(f"{where}: {key} must be a list of words, such as the ids '0001' and '0002'")
+    if len(set(value)) != len(value):
+        twice = next(word for i, word in enumerate(value) if word in value[:i])
+        raise DatasetError(f"{where}: {key} names {twice} twice; a published list names everything once")
+    return tuple(value)

@@ -1,0 +1,41 @@
+"""FreeGait: crowds in public places; listed probes, everything else is searched."""
+
+from gaitbench.partition import OfficialList
+from gaitbench.protocol import Protocol, Selection
+from gaitbench.protocols.gait3d import POOLED_KEYS
+
+__all__ = ["FREEGAIT"]
+
+FREEGAIT = Protocol(
+    name="freegait",
+    dataset="freegait",
+    title="FreeGait, 500 training and 695 test subjects: listed probes, all other sequences searched",
+    source="Han et al., 'Gait Recognition in Large-scale Free Environment via Single LiDAR', ACM MM 2024; rules of the "
+    "public OpenGait evaluator (July 2026)",
+    notes=(
+        "a probe reads subject-device-sequence",
+        "the gallery list of the partition file is not used: folders of other data enlarge the gallery",
+        "a clean copy has 3,571 probes and 691 gallery sequences, one per subject; 1160, 1185, 1187 and 1188 have none",
+        "with one gallery sequence per subject mAP is the mean reciprocal rank",
+    ),
+    train=Selection(),
+    test_subjects=("*",),
+    gallery=Selection(),
+    probes={"all": Selection()},
+    complement="gallery",
+    exclude=(),
+    averaging="probes",
+    absent_probes="skip",
+    ranks=(1, 5, 10),
+    evaluator_keys=POOLED_KEYS,
+    headline="all",
+    num_train_subjects=500,
+    num_test_subjects=695,
+    published={"dataset": "FreeGait"},
+    lists={
+        "train": OfficialList(num=500, sha256="43dbaf5f6d16666ff7774f58c1461d2e6832a6547c856ea59ad3d11346989d99"),
+        "test": OfficialList(num=695, sha256="985f5ddc7cc3ee119e2f287be730402aa17a47807fd0451eb91621b9eeaecc33"),
+        "probes": OfficialList(num=3571, sha256="fecb40a2f2aaf1fbbeefee1c46f789d9910c6f524a856a0fdfb4059f92408ed5"),
+    },
+)
+"""Lists come from ``FreeGait.json``."""
