@@ -5,14 +5,37 @@ Data for error messages only: nothing is imported, and a plugin that is not list
 
 __all__ = ["PACKAGES"]
 
+_NAMES: dict[str, dict[str, tuple[str, ...]]] = {
+    "gaitbench-baselines": {
+        "model": (
+            "deepgaitv2-2d",
+            "deepgaitv2-3d",
+            "deepgaitv2-p3d",
+            "gaitbase",
+            "gaitgl",
+            "gaitpart",
+            "gaitset",
+            "gei",
+            "gln",
+            "lidargait",
+            "multigait++",
+            "nearest-raw",
+            "parsinggait",
+            "sconet",
+            "skeletongait",
+            "skeletongait++",
+            "smplgait",
+            "swingait",
+            "two-stream",
+        ),
+        "modality": ("optical-flow", "skeleton-map", "smpl"),
+    },
+    "gaitbench-lidar": {"model": ("lidargait++",)},
+    "gaitbench-silhouette": {"dataset": ("usf-gait17",), "protocol": ("usf-gait17",)},
+    "gaitbench-skeleton": {"model": ("gaitgraph", "gaitgraph2", "gaitmixer", "gaittr", "gpgait", "gpgait++")},
+}
+
 PACKAGES: dict[tuple[str, str], str] = {
-    ("model", "gei"): "gaitbench-baselines",
-    ("model", "nearest-raw"): "gaitbench-baselines",
-    ("model", "gaitset"): "gaitbench-baselines",
-    ("model", "gaitbase"): "gaitbench-baselines",
-    ("model", "lidargait"): "gaitbench-baselines",
-    ("model", "two-stream"): "gaitbench-baselines",
-    ("dataset", "usf-gait17"): "gaitbench-silhouette",
-    ("protocol", "usf-gait17"): "gaitbench-silhouette",
+    (kind, name): package for package, kinds in _NAMES.items() for kind, names in kinds.items() for name in names
 }
 """Kind and name to the package that has it."""

@@ -208,6 +208,10 @@ def check_inputs(dataset: GaitDataset, inputs: Sequence[InputSpec]) -> None:
             raise DatasetError(
                 f"{where} has {channels} channels, the model reads {spec.channels}; choose another model or modality"
             )
+        if bank.modality.kind == "joints" and spec.num_joints and shape[0] != spec.num_joints:
+            raise DatasetError(
+                f"{where} has {shape[0]} joints, the model reads {spec.num_joints}; choose another model"
+            )
         if bank.modality.kind == "points" and spec.num_points is None:
             raise DatasetError(f"{where} is a point cloud, the model does not say how many points it reads per frame")
         if bank.modality.kind == "raster":

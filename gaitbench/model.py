@@ -12,10 +12,12 @@ import torch
 from pydantic import BaseModel, PositiveInt
 from torch import Tensor, nn
 
+from gaitbench.errors import ModelError, ShapeError
+
 if TYPE_CHECKING:
     from gaitbench.recipe import Stage
 
-__all__ = ["ClosedFormModel", "GaitBatch", "GaitModel", "GaitOutput", "InputSpec"]
+__all__ = ["ClosedFormModel", "GaitBatch", "GaitModel", "GaitOutput", "InputSpec", "labels_of", "logits_of"]
 
 
 class InputSpec(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -35,6 +37,8 @@ class InputSpec(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
     """``jet`` turns one channel into three false-colour ones in [0, 1]; 0 stays black."""
     num_points: PositiveInt | None = None
     """Points drawn per frame from a cloud."""
+    num_joints: PositiveInt | None = None
+    """V of joints; None for COCO's 17."""
 
 
 @dataclass(slots=True)
@@ -96,6 +100,44 @@ class GaitModel(nn.Module, ABC):
         cross-modal model is called with one modality at a time and returns that modality's embedding.
         """
 
+    def embed_raw(self, x: Tensor) -> Tensor:
+        """Embed a network's own input, as published code feeds it: nothing is scaled, normalised, drawn or augmented.
+
+        This default serves models whose network reads the batch as it is; the others say what they take.
+
+        Args:
+            x: Rasters ``[N, T, H, W]`` or ``[N, T, C, H, W]`` (of several modalities: their channels in the order of
+                :attr:`inputs`), points ``[N, T, M, C]``, or joints ``[N, T, V, C]``; every sequence with T real frames.
+
+        Returns:
+            ``[N, D, P]``.
+
+        Raises:
+            ModelError: The model reads several modalities that are not all rasters.
+            ShapeError: The input has other axes or channels.
+        """
+        first = self.inputs[0]
+        if first.height_px is None:
+            if len(self.inputs) > 1:
+                raise ModelError(f"{type(self).__name__} reads several modalities, and has no raw input of one array")
+            if x.ndim != 4:
+                raise ShapeError(f"{first.modality} must be [N, T, V or M, C], got {list(x.shape)}")
+            clips = {first.modality: x if first.num_points is not None else x.permute(0, 3, 1, 2)}
+        else:
+            if x.ndim not in (4, 5):
+                raise ShapeError(f"{first.modality} must be [N, T, H, W] or [N, T, C, H, W], got {list(x.shape)}")
+            raster = x[:, None] if x.ndim == 4 else x.transpose(1, 2)  # [N, C, T, H, W]
+            channels = [spec.channels for spec in self.inputs]
+            if raster.shape[1] != sum(channels):
+                raise ShapeError(f"{type(self).__name__} reads {sum(channels)} channels, got {raster.shape[1]}")
+            clips = {
+                spec.modality: part
+                for spec, part in zip(self.inputs, torch.split(raster, channels, dim=1), strict=True)
+            }
+        num_frames = torch.full((len(x),), x.shape[1], device=x.device)
+        output: GaitOutput = self(GaitBatch(clips, dict.fromkeys(clips, num_frames)))
+        return output.embedding
+
     @abstractmethod
     def losses(self, output: GaitOutput, batch: GaitBatch, stage: "Stage") -> Mapping[str, Tensor]:
         """Name to scalar loss, unweighted; the stage's ``loss_weights`` weigh and sum them."""
@@ -118,3 +160,25 @@ class ClosedFormModel(GaitModel):
     def losses(self, output: GaitOutput, batch: GaitBatch, stage: "Stage") -> Mapping[str, Tensor]:  # noqa: ARG002
         """Nothing is descended: the only entry is zero."""
         return {"none": torch.zeros((), device=output.embedding.device)}
+
+
+def labels_of(batch: GaitBatch) -> Tensor:
+    """``[N]`` int64 labels of a training batch, for a loss.
+
+    Raises:
+        ModelError: The batch is not from training.
+    """
+    if batch.labels is None:
+        raise ModelError("losses need labels, and this batch has none; only training batches do")
+    return batch.labels
+
+
+def logits_of(output: GaitOutput) -> Tensor:
+    """``[N, classes, P]`` logits of an output, for a loss.
+
+    Raises:
+        ModelError: The output has none.
+    """
+    if output.logits is None:
+        raise ModelError("cross-entropy needs logits, and this output has none")
+    return output.logits

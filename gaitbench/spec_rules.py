@@ -26,7 +26,7 @@ KINDS: dict[str, type[Spec]] = {
 TARGET = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 """``package.module:attribute``."""
 
-_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*(?:\+\+)?")
 _METRIC_NAME = re.compile(r"[a-z0-9]+(?:[_-][a-z0-9]+)*")
 _CODECS: dict[str, tuple[str, ...]] = {"raster": ("bits", "raw", "jpeg"), "joints": ("raw",), "points": ("points16",)}
 
@@ -47,14 +47,17 @@ def check_spec(spec: object, owner: str) -> None:
     label = f"{spec.kind} {spec.name!r} of {owner}"
     pattern = _METRIC_NAME if isinstance(spec, MetricSpec) else _NAME
     if not isinstance(spec.name, str) or not pattern.fullmatch(spec.name):
-        raise PluginError(f"{label}: a name is lower case letters, digits and single hyphens, such as 'my-model'.")
+        raise PluginError(
+            f"{label}: a name is lower case letters, digits and single hyphens, such as 'my-model' or 'my-model++'."
+        )
     if not isinstance(spec.title, str) or not spec.title.strip() or "\n" in spec.title:
         raise PluginError(f"{label}: title must be one line of text, got {spec.title!r}.")
     for field in ("target", "options", "config", "presets"):
         if hasattr(spec, field) and not (isinstance(target := getattr(spec, field), str) and TARGET.fullmatch(target)):
             raise PluginError(f"{label}: {field} must read 'package.module:attribute', got {target!r}.")
-    if isinstance(spec, DatasetSpec) and spec.preview and not TARGET.fullmatch(spec.preview):
-        raise PluginError(f"{label}: preview must read 'package.module:attribute', got {spec.preview!r}.")
+    for field in ("preview", "published_keys"):
+        if (target := getattr(spec, field, "")) and not (isinstance(target, str) and TARGET.fullmatch(target)):
+            raise PluginError(f"{label}: {field} must read 'package.module:attribute', got {target!r}.")
     for field in ("inputs", "tasks", "modalities", "protocols", "open_points"):
         if hasattr(spec, field):
             _check_words(label, field, getattr(spec, field), is_needed=field in ("inputs", "tasks", "modalities"))

@@ -103,6 +103,8 @@ class ModelSpec(Spec):
         fidelity: How near it is to what was published.
         open_points: What the source leaves open and what we chose, a line each; empty unless ``proposed``.
         is_trivial: True for the trivial baseline that every task ships.
+        published_keys: A ``Mapping[str, str]`` from published state keys to ours, for
+            :func:`gaitbench.layers.rename_published`; empty when there are no published checkpoints.
     """
 
     kind: ClassVar[str] = "model"
@@ -114,6 +116,7 @@ class ModelSpec(Spec):
     fidelity: Fidelity
     open_points: tuple[str, ...] = ()
     is_trivial: bool = False
+    published_keys: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,7 @@ from gaitbench.checkpoint import (
 from gaitbench.digest import json_digest
 from gaitbench.distributed import gather_output, map_output, slice_batch, slice_sizes
 from gaitbench.errors import ModelError, NotFiniteError, OutputError, TrainingError
+from gaitbench.layers import channels_last
 from gaitbench.model import ClosedFormModel, GaitBatch, GaitModel
 from gaitbench.optim import build_optimizer, freeze, lr_factor, set_lr
 from gaitbench.progress import track
@@ -238,7 +239,7 @@ class _Trainer:
         """Run all stages that are not done yet."""
         self.model.to(self.fabric.device)
         # Convolutions pick the layout of their weights; 5-D clips need no conversion of their own.
-        self.model.to(memory_format=torch.channels_last)
+        channels_last(self.model)
         if self.fabric.world_size > 1 and self.fabric.device.type == "cuda":
             nn.SyncBatchNorm.convert_sync_batchnorm(self.model)  # type: ignore[no-untyped-call]
         if is_compiled:

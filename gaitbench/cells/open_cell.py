@@ -32,6 +32,7 @@ from gaitbench.embed import check_embeddings, embed
 from gaitbench.errors import DatasetError, ModelError, RecordError
 from gaitbench.flops import count_flops, count_parameters
 from gaitbench.hookspecs import EventName, RunEvent
+from gaitbench.layers import channels_last
 from gaitbench.model import GaitBatch, GaitModel
 from gaitbench.progress import track
 from gaitbench.protocol import Division
@@ -341,7 +342,7 @@ class OpenCell:
     def _embed(self, model: GaitModel) -> tuple[dict[str, Any], dict[str, Tensor]]:
         fabric = make_fabric(self.cell.model_copy(update={"devices": 1, "nodes": 1}), self.resolved.recipe)
         model.to(fabric.device)
-        model.to(memory_format=torch.channels_last)
+        channels_last(model)
         recipe, started = self.resolved.recipe, time.perf_counter()
         embeddings = {}
         for key in self._embedding_keys():

@@ -22,6 +22,7 @@ DEFAULT_SIZE_PX = (64, 44)
 """Rows and columns for an input that takes any size."""
 NUM_JOINTS = 17
 NUM_POINTS = 64
+NUM_ATTRIBUTES = 16
 
 _KINDS = {modality.name: modality.kind for modality in CORE_MODALITIES}
 
@@ -45,7 +46,7 @@ def synthetic_batch(
 
     Returns:
         One-channel rasters are walking blobs in {0, 1}, other rasters uniform in [0, 1]; joints and points are
-        normal. Two sequences share a label.
+        normal. Two sequences share a label. Every attribute has two classes, which take turns.
 
     Example:
         >>> batch = synthetic_batch([InputSpec(modality="silhouette", height_px=64, width_px=44)])
@@ -59,6 +60,7 @@ def synthetic_batch(
         inputs={spec.modality: _clips(spec, *shape, rng) for spec in inputs},
         num_frames={spec.modality: torch.full((num_sequences,), num_frames) for spec in inputs},
         labels=labels,
+        attributes=(torch.arange(num_sequences) % 2)[:, None].repeat(1, NUM_ATTRIBUTES),
     )
 
 
@@ -67,7 +69,7 @@ def _clips(spec: InputSpec, n: int, t: int, rng: torch.Generator) -> Tensor:
     if kind == "points":
         return torch.randn(n, t, spec.num_points or NUM_POINTS, spec.channels, generator=rng)
     if kind == "joints":
-        return torch.randn(n, spec.channels, t, NUM_JOINTS, generator=rng)
+        return torch.randn(n, spec.channels, t, spec.num_joints or NUM_JOINTS, generator=rng)
     height, width = spec.height_px or DEFAULT_SIZE_PX[0], spec.width_px or DEFAULT_SIZE_PX[1]
     channels = 3 if spec.colour_map == "jet" else spec.channels
     if channels == 1:
@@ -80,6 +82,8 @@ def _kind_of(spec: InputSpec) -> str:
         return _KINDS[spec.modality]
     if spec.num_points is not None:
         return "points"
+    if spec.num_joints is not None:
+        return "joints"
     from gaitbench.registry import load_registry
     from gaitbench.specs import ModalitySpec
 

@@ -13,10 +13,9 @@ from torch import Tensor
 from gaitbench.layers import ResNet9, SeparateBNNeck, SeparateFC, horizontal_pyramid_pool, set_pool, unfold_frames
 from gaitbench.layers.resnet9 import PUBLISHED_KEYS as RESNET9_KEYS
 from gaitbench.losses import batch_all_triplet, part_cross_entropy
-from gaitbench.model import GaitBatch, GaitModel, GaitOutput, InputSpec
+from gaitbench.model import GaitBatch, GaitModel, GaitOutput, InputSpec, labels_of, logits_of
 from gaitbench.recipe import AugmentConfig, ClipConfig, OptimizerConfig, Preset, Recipe, ScheduleConfig, Stage
 from gaitbench_baselines.raster_input import raster_input
-from gaitbench_baselines.supervision import labels_of, logits_of
 
 __all__ = ["LIDARGAIT_PRESETS", "PRESETS", "PUBLISHED_KEYS", "GaitBase", "GaitBaseConfig", "LidarGaitConfig"]
 

@@ -14,10 +14,9 @@ from torch.nn import functional
 
 from gaitbench.layers import SeparateFC, horizontal_pyramid_pool, init_parameters, set_pool, unfold_frames
 from gaitbench.losses import batch_all_triplet
-from gaitbench.model import GaitBatch, GaitModel, GaitOutput, InputSpec
+from gaitbench.model import GaitBatch, GaitModel, GaitOutput, InputSpec, labels_of
 from gaitbench.recipe import AugmentConfig, ClipConfig, OptimizerConfig, Preset, Recipe, ScheduleConfig, Stage
 from gaitbench_baselines.raster_input import raster_input
-from gaitbench_baselines.supervision import labels_of
 
 __all__ = ["PRESETS", "PUBLISHED_KEYS", "GaitSet", "GaitSetConfig"]
 

@@ -1,12 +1,50 @@
 """What this package adds to gaitbench. Imports no model code."""
 
 from gaitbench.hookspecs import hookimpl
-from gaitbench.specs import ModelSpec
+from gaitbench.modality import Modality
+from gaitbench.specs import ModalitySpec, ModelSpec
 
-__all__ = ["MODELS", "api_version", "gaitbench_register"]
+__all__ = ["MODALITIES", "MODELS", "api_version", "gaitbench_register"]
 
 api_version = 1
 """The plugin interface this package is written for."""
+
+_SMPL = Modality(
+    name="smpl",
+    title="SMPL body model of each frame, as one joint: 3 camera, 72 pose and 10 shape values",
+    kind="joints",
+    codec="raw",
+    dtype="float32",
+    channels=85,
+    value_range=(-1000, 1000),
+    is_exact=False,
+)
+_OPTICAL_FLOW = Modality(
+    name="optical-flow",
+    title="Optical flow of the walking person as colours",
+    kind="raster",
+    codec="raw",
+    dtype="uint8",
+    channels=3,
+    value_range=(0, 255),
+    is_exact=False,
+)
+_SKELETON_MAP = Modality(
+    name="skeleton-map",
+    title="Soft pictures of the skeleton: limbs in one channel, joints in the other",
+    kind="raster",
+    codec="raw",
+    dtype="uint8",
+    channels=2,
+    value_range=(0, 255),
+    is_exact=False,
+)
+
+MODALITIES = tuple(
+    ModalitySpec(name=modality.name, title=modality.title, modality=modality)
+    for modality in (_SMPL, _OPTICAL_FLOW, _SKELETON_MAP)
+)
+"""Streams that models of this package read and core does not know."""
 
 MODELS = (
     ModelSpec(
@@ -48,6 +86,45 @@ MODELS = (
         inputs=("silhouette",),
         tasks=("identity",),
         fidelity="parity",
+        published_keys="gaitbench_baselines.gaitset:PUBLISHED_KEYS",
+    ),
+    ModelSpec(
+        name="gaitpart",
+        title="GaitPart: strips convolved alone, attention over time per part",
+        source="Fan et al., GaitPart: Temporal Part-based Model for Gait Recognition, CVPR 2020",
+        target="gaitbench_baselines.gaitpart:GaitPart",
+        config="gaitbench_baselines.gaitpart:GaitPartConfig",
+        presets="gaitbench_baselines.gaitpart:PRESETS",
+        published_keys="gaitbench_baselines.gaitpart:PUBLISHED_KEYS",
+        inputs=("silhouette",),
+        tasks=("identity",),
+        fidelity="parity",
+    ),
+    ModelSpec(
+        name="gaitgl",
+        title="GaitGL: 3D convolutions over the body and over strips, side by side",
+        source="Lin et al., Gait Recognition via Effective Global-Local Feature Representation and Local Temporal "
+        "Aggregation, ICCV 2021",
+        target="gaitbench_baselines.gaitgl:GaitGL",
+        config="gaitbench_baselines.gaitgl:GaitGLConfig",
+        presets="gaitbench_baselines.gaitgl:PRESETS",
+        published_keys="gaitbench_baselines.gaitgl:PUBLISHED_KEYS",
+        inputs=("silhouette",),
+        tasks=("identity",),
+        fidelity="parity",
+    ),
+    ModelSpec(
+        name="gln",
+        title="GLN: lateral connections of a frame and a set branch, compact block",
+        source="Hou et al., Gait Lateral Network: Learning Discriminative and Compact Representations for Gait "
+        "Recognition, ECCV 2020",
+        target="gaitbench_baselines.gln:Gln",
+        config="gaitbench_baselines.gln:GlnConfig",
+        presets="gaitbench_baselines.gln:PRESETS",
+        published_keys="gaitbench_baselines.gln:PUBLISHED_KEYS",
+        inputs=("silhouette",),
+        tasks=("identity",),
+        fidelity="parity",
     ),
     ModelSpec(
         name="gaitbase",
@@ -59,6 +136,92 @@ MODELS = (
         inputs=("silhouette",),
         tasks=("identity",),
         fidelity="parity",
+        published_keys="gaitbench_baselines.gaitbase:PUBLISHED_KEYS",
+    ),
+    ModelSpec(
+        name="deepgaitv2-2d",
+        title="DeepGaitV2-2D: a deeper GaitBase, frame by frame",
+        source="Fan et al., Exploring Deep Models for Practical Gait Recognition, arXiv 2303.03301",
+        target="gaitbench_baselines.deepgaitv2:DeepGaitV2",
+        config="gaitbench_baselines.deepgaitv2:DeepGaitV22dConfig",
+        presets="gaitbench_baselines.deepgaitv2:PRESETS_2D",
+        inputs=("silhouette", "lidar-depth"),
+        tasks=("identity",),
+        fidelity="paper",
+        published_keys="gaitbench_baselines.deepgaitv2:PUBLISHED_KEYS",
+    ),
+    ModelSpec(
+        name="deepgaitv2-p3d",
+        title="DeepGaitV2-P3D: residual blocks that see space and time in turn",
+        source="Fan et al., Exploring Deep Models for Practical Gait Recognition, arXiv 2303.03301",
+        target="gaitbench_baselines.deepgaitv2:DeepGaitV2",
+        config="gaitbench_baselines.deepgaitv2:DeepGaitV2Config",
+        presets="gaitbench_baselines.deepgaitv2:PRESETS",
+        inputs=("silhouette", "lidar-depth"),
+        tasks=("identity",),
+        fidelity="parity",
+        published_keys="gaitbench_baselines.deepgaitv2:PUBLISHED_KEYS",
+    ),
+    ModelSpec(
+        name="deepgaitv2-3d",
+        title="DeepGaitV2-3D: residual blocks of 3x3x3 convolutions",
+        source="Fan et al., Exploring Deep Models for Practical Gait Recognition, arXiv 2303.03301",
+        target="gaitbench_baselines.deepgaitv2:DeepGaitV2",
+        config="gaitbench_baselines.deepgaitv2:DeepGaitV23dConfig",
+        presets="gaitbench_baselines.deepgaitv2:PRESETS_3D",
+        inputs=("silhouette", "lidar-depth"),
+        tasks=("identity",),
+        fidelity="parity",
+        published_keys="gaitbench_baselines.deepgaitv2:PUBLISHED_KEYS",
+    ),
+    ModelSpec(
+        name="swingait",
+        title="SwinGait: convolutions, then attention within shifted windows of the clip",
+        source="Fan et al., Exploring Deep Models for Practical Gait Recognition, arXiv 2303.03301",
+        target="gaitbench_baselines.swingait:SwinGait",
+        config="gaitbench_baselines.swingait:SwinGaitConfig",
+        presets="gaitbench_baselines.swingait:PRESETS",
+        inputs=("silhouette",),
+        tasks=("identity",),
+        fidelity="paper",
+        published_keys="gaitbench_baselines.swingait:PUBLISHED_KEYS",
+    ),
+    ModelSpec(
+        name="sconet",
+        title="ScoNet: GaitBase that screens for scoliosis, or another attribute",
+        source="Zhou et al., Gait Patterns as Biomarkers: A Video-Based Approach for Classifying Scoliosis, "
+        "MICCAI 2024",
+        target="gaitbench_baselines.sconet:ScoNet",
+        config="gaitbench_baselines.sconet:ScoNetConfig",
+        presets="gaitbench_baselines.sconet:PRESETS",
+        inputs=("silhouette",),
+        tasks=("identity",),
+        fidelity="paper",
+        published_keys="gaitbench_baselines.sconet:PUBLISHED_KEYS",
+    ),
+    ModelSpec(
+        name="skeletongait",
+        title="SkeletonGait: DeepGaitV2-P3D on soft pictures of the skeleton",
+        source="Fan et al., SkeletonGait: Gait Recognition Using Skeleton Maps, AAAI 2024",
+        target="gaitbench_baselines.skeletongait:SkeletonGait",
+        config="gaitbench_baselines.skeletongait:SkeletonGaitConfig",
+        presets="gaitbench_baselines.skeletongait:PRESETS",
+        inputs=("skeleton2d", "skeleton-map"),
+        tasks=("identity",),
+        fidelity="paper",
+        published_keys="gaitbench_baselines.skeletongait:PUBLISHED_KEYS",
+    ),
+    ModelSpec(
+        name="skeletongait++",
+        title="SkeletonGait++: skeleton map and silhouette, fused by attention",
+        source="Fan et al., SkeletonGait: Gait Recognition Using Skeleton Maps, AAAI 2024",
+        target="gaitbench_baselines.skeletongait:SkeletonGaitPlusPlus",
+        config="gaitbench_baselines.skeletongait:SkeletonGaitPlusPlusConfig",
+        presets="gaitbench_baselines.skeletongait:PLUS_PLUS_PRESETS",
+        inputs=("skeleton2d", "skeleton-map", "silhouette"),
+        tasks=("identity",),
+        fidelity="parity",
+        published_keys="gaitbench_baselines.skeletongait:PLUS_PLUS_KEYS",
     ),
     ModelSpec(
         name="lidargait",
@@ -70,6 +233,7 @@ MODELS = (
         inputs=("lidar-depth",),
         tasks=("identity",),
         fidelity="parity",
+        published_keys="gaitbench_baselines.gaitbase:PUBLISHED_KEYS",
     ),
     ModelSpec(
         name="two-stream",
@@ -88,12 +252,53 @@ MODELS = (
             "no contrastive pre-training on synthetic pairs",
         ),
     ),
+    ModelSpec(
+        name="parsinggait",
+        title="ParsingGait: maps of body parts, whole and as a graph of parts",
+        source="Zheng et al., Parsing is All You Need for Accurate Gait Recognition in the Wild, ACM MM 2023",
+        target="gaitbench_baselines.parsinggait:ParsingGait",
+        config="gaitbench_baselines.parsinggait:ParsingGaitConfig",
+        presets="gaitbench_baselines.parsinggait:PRESETS",
+        inputs=("parsing",),
+        tasks=("identity",),
+        fidelity="proposed",
+        open_points=(
+            "edges of the fine graph: those of the body; the coarse graph, used by default, is published",
+            "label maps count head, torso, left and right arm, hand, leg and foot, dress, from 1 to 11",
+            "bias of graph layers: added after neighbours are summed, as Kipf and Welling do",
+            "dropout of graph layers: on what enters them",
+        ),
+    ),
+    ModelSpec(
+        name="smplgait",
+        title="SMPLGait: silhouette features transformed by an SMPL body model",
+        source="Zheng et al., Gait Recognition in the Wild with Dense 3D Representations and A Benchmark, CVPR 2022",
+        target="gaitbench_baselines.smplgait:SMPLGait",
+        config="gaitbench_baselines.smplgait:SMPLGaitConfig",
+        presets="gaitbench_baselines.smplgait:PRESETS",
+        inputs=("silhouette", "parsing", "smpl"),
+        tasks=("identity",),
+        fidelity="proposed",
+        published_keys="gaitbench_baselines.smplgait:PUBLISHED_KEYS",
+        open_points=("maps become square by zero columns behind the last one; the source does not say at which side",),
+    ),
+    ModelSpec(
+        name="multigait++",
+        title="MultiGait++: what two groups of rasters share and what is each group's own",
+        source="Jin et al., Exploring More from Multiple Gait Modalities for Human Identification, AAAI 2025",
+        target="gaitbench_baselines.multigait:MultiGait",
+        config="gaitbench_baselines.multigait:MultiGaitConfig",
+        presets="gaitbench_baselines.multigait:PRESETS",
+        inputs=("silhouette", "parsing", "optical-flow"),
+        tasks=("identity",),
+        fidelity="paper",
+    ),
 )
 """Everything this package registers."""
 
 
 @hookimpl
 def gaitbench_register(registry):  # type: ignore[no-untyped-def]
-    """Add the models."""
-    for spec in MODELS:
+    """Add the modalities and the models that read them."""
+    for spec in (*MODALITIES, *MODELS):
         registry.add(spec)

@@ -19,11 +19,45 @@ SMALL: dict[str, dict[str, Any]] = {
     "nearest-raw": {},
     "gei": {"pool": 4, "num_components": 8},
     "gaitset": {"channels": (4, 6, 8), "embedding_width": 12},
+    "gaitpart": {"channels": ((4,), (6,), (8,)), "embedding_width": 12},
+    "gaitgl": {"channels": (4, 4, 6, 8), "embedding_width": 12},
+    "gln": {"height_px": 64, "width_px": 44, "channels": (4, 6, 8), "lateral_width": 8, "embedding_width": 12},
     "gaitbase": {"channels": (4, 6, 8, 10), "embedding_width": 12},
     "lidargait": {"channels": (4, 6, 8, 10), "embedding_width": 12},
+    "deepgaitv2-2d": {"channels": (4, 6, 8, 10), "num_blocks": (1, 2, 1, 1), "embedding_width": 12},
+    "deepgaitv2-p3d": {"channels": (4, 6, 8, 10), "num_blocks": (1, 2, 1, 1), "embedding_width": 12},
+    "deepgaitv2-3d": {"channels": (4, 6, 8, 10), "num_blocks": (1, 2, 1, 1), "embedding_width": 12},
+    "swingait": {
+        "channels": (4, 6),
+        "num_blocks": (1, 1),
+        "widths": (8, 12),
+        "depths": (2, 2),
+        "heads": (2, 2),
+        "embedding_width": 12,
+    },
+    "sconet": {"channels": (4, 6, 8, 10), "embedding_width": 12},
+    "skeletongait": {"channels": (4, 6, 8, 10), "num_blocks": (1, 1, 1, 1), "embedding_width": 12, "canvas_px": 64},
+    "skeletongait++": {"channels": (4, 6, 8, 10), "num_blocks": (1, 1, 1, 1), "embedding_width": 12, "canvas_px": 64},
     "two-stream": {"channels": (4, 6, 8, 10), "embedding_width": 12},
+    "parsinggait": {"channels": (4, 6, 8, 10), "embedding_width": 12},
+    "smplgait": {"channels": (4, 6, 8), "embedding_width": 12, "smpl_widths": (8, 8)},
+    "multigait++": {"channels": (4, 6, 8, 10), "embedding_width": 12},
 }
 """Sizes at which a test takes milliseconds."""
+ORDERED = frozenset(
+    {
+        "gaitpart",
+        "gaitgl",
+        "multigait++",
+        "deepgaitv2-p3d",
+        "deepgaitv2-3d",
+        "swingait",
+        "skeletongait",
+        "skeletongait++",
+    }
+)
+"""Models that see frames in their order; all others see a set, whose order and repetition must not matter. Whether
+sequences of different lengths share a batch is said by the model itself, as ``padding``."""
 SPECS = {spec.name: spec for spec in plugin.MODELS}
 by_name = pytest.mark.parametrize("name", SPECS)
 
@@ -52,15 +86,29 @@ def random_batch(inputs: tuple[InputSpec, ...], *, num_clips: int = 4, num_frame
         spec.modality: (
             torch.rand(num_clips, spec.channels, num_frames, spec.height_px, spec.width_px, generator=rng) > 0.6
         ).float()
+        if spec.height_px
+        else torch.randn(
+            num_clips, spec.channels, num_frames, 17 if spec.modality == "skeleton2d" else 1, generator=rng
+        )
         for spec in inputs
     }
     lengths = {name: torch.full((num_clips,), num_frames) for name in clips}
-    return GaitBatch(clips, lengths, labels=torch.arange(num_clips) // 2)
+    classes = (torch.arange(num_clips) % 2)[:, None].expand(-1, 8)
+    return GaitBatch(clips, lengths, labels=torch.arange(num_clips) // 2, attributes=classes)
 
 
-def only(batch: GaitBatch, modality: str, rows: slice, frames: int | None = None) -> GaitBatch:
-    clip, length = batch.inputs[modality][rows], batch.num_frames[modality][rows]
-    return GaitBatch({modality: clip[:, :, :frames]}, {modality: length.clamp_max(frames or clip.shape[2])})
+def only(batch: GaitBatch, modalities: tuple[str, ...], rows: slice, frames: int | None = None) -> GaitBatch:
+    clips = {name: batch.inputs[name][rows, :, :frames] for name in modalities}
+    return GaitBatch(
+        clips, {name: batch.num_frames[name][rows].clamp_max(clip.shape[2]) for name, clip in clips.items()}
+    )
+
+
+def shown_together(model: GaitModel, batch: GaitBatch) -> list[tuple[str, ...]]:
+    """The modalities that a model is shown at a time: each alone, unless it fuses them."""
+    with torch.no_grad():
+        is_apart = bool(model(batch).by_modality)
+    return [(name,) for name in batch.inputs] if is_apart else [tuple(batch.inputs)]
 
 
 class Recorder:
@@ -74,7 +122,7 @@ class Recorder:
 def test_registers_every_model_once() -> None:
     recorder = Recorder()
     plugin.gaitbench_register(recorder)
-    assert tuple(recorder.specs) == plugin.MODELS
+    assert tuple(recorder.specs) == (*plugin.MODALITIES, *plugin.MODELS)
     assert len(SPECS) == len(plugin.MODELS)
     assert plugin.api_version == API_VERSION
 
@@ -119,11 +167,12 @@ def test_quick_preset_trains_on_what_it_says(name: str) -> None:
     if isinstance(model, ClosedFormModel):
         model.fit(model.features(batch), batch.labels)
     losses = model.losses(model(batch), batch, Stage())
-    if any(True for _ in model.parameters()):
+    trained = {key: weight for key, weight in model.named_parameters() if weight.requires_grad}
+    if trained:
         sum(losses.values()).backward()
-        without = [key for key, weight in model.named_parameters() if weight.grad is None]
+        without = [key for key, weight in trained.items() if weight.grad is None]
         assert not without
-        assert all(weight.grad.isfinite().all() for weight in model.parameters())
+        assert all(weight.grad.isfinite().all() for weight in trained.values())
     assert all(loss.shape == () and loss.isfinite() for loss in losses.values())
 
 
@@ -140,27 +189,38 @@ def test_output_has_the_axes_of_the_contract(name: str) -> None:
     assert (output.embedding[0] - output.embedding[1]).abs().max() > 0
     for modality in output.by_modality:
         with torch.no_grad():
-            alone = model(only(batch, modality, slice(None)))
+            alone = model(only(batch, (modality,), slice(None)))
         torch.testing.assert_close(alone.embedding, output.by_modality[modality].embedding, rtol=1e-4, atol=1e-6)
 
 
 @by_name
 def test_padding_and_company_change_nothing(name: str) -> None:
     model = small(name)
-    assert model.padding == "masked"
     batch = random_batch(model.inputs)
-    for modality in batch.inputs:
-        batch.num_frames[modality] = torch.tensor([6, 2, 5, 1])
-        for row, length in enumerate([6, 2, 5, 1]):
-            batch.inputs[modality][row, :, length:] = 0.7
+    lengths = [6, 2, 5, 1] if model.padding == "masked" else [6, 6, 6, 6]
+    for modality, clip in batch.inputs.items():
+        batch.num_frames[modality] = torch.tensor(lengths)
+        for row, length in enumerate(lengths):
+            clip[row, :, length:] = 0.7
+    for modalities in shown_together(model, batch):
         with torch.no_grad():
-            together = model(only(batch, modality, slice(None))).embedding
-            singles = [only(batch, modality, slice(n, n + 1), length) for n, length in enumerate([6, 2, 5, 1])]
+            together = model(only(batch, modalities, slice(None))).embedding
+            singles = [only(batch, modalities, slice(n, n + 1), length) for n, length in enumerate(lengths)]
             alone = torch.cat([model(single).embedding for single in singles])
         torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-6)
 
 
 @by_name
+@pytest.mark.parametrize("num_frames", [1, 2, 3, 4])
+def test_sequences_of_a_few_frames_are_embedded(name: str, num_frames: int) -> None:
+    model = small(name)
+    with torch.no_grad():
+        embedding = model(random_batch(model.inputs, num_frames=num_frames)).embedding
+    assert embedding.isfinite().all()
+    assert (embedding[0] - embedding[1]).abs().max() > 0
+
+
+@pytest.mark.parametrize("name", sorted(set(SPECS) - ORDERED))
 def test_order_and_repetition_of_frames_do_not_matter(name: str) -> None:
     model = small(name)
     batch = random_batch(model.inputs)
@@ -173,10 +233,34 @@ def test_order_and_repetition_of_frames_do_not_matter(name: str) -> None:
         torch.testing.assert_close(model(twice).embedding, model(batch).embedding, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", sorted(ORDERED))
+def test_order_of_frames_matters(name: str) -> None:
+    model = small(name)
+    batch = random_batch(model.inputs)
+    backwards = GaitBatch({key: clip.flip(2) for key, clip in batch.inputs.items()}, batch.num_frames)
+    with torch.no_grad():
+        forth, back = model(batch).embedding, model(backwards).embedding
+    assert (forth - back).abs().max() > 1e-3 * forth.abs().max()
+
+
+@by_name
+def test_mixed_precision_trains(name: str) -> None:
+    model = small(name).train()
+    batch = random_batch(model.inputs)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = model(batch)
+    losses = model.losses(output, batch, Stage())
+    assert all(loss.isfinite() for loss in losses.values())
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    if trained:
+        sum(losses.values()).backward()
+        assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in trained)
+
+
 @by_name
 def test_a_batch_without_its_modality_is_refused(name: str) -> None:
-    batch = GaitBatch({"skeleton2d": torch.zeros(1, 3, 5, 17)}, {"skeleton2d": torch.tensor([5])})
-    with pytest.raises(ModelError, match=r"skeleton2d|holds none of"):
+    batch = GaitBatch({"rgb": torch.zeros(1, 3, 5, 64, 44)}, {"rgb": torch.tensor([5])})
+    with pytest.raises(ModelError, match=r"rgb|holds none of"):
         small(name)(batch)
 
 
@@ -204,7 +288,7 @@ def test_training_steps_tell_two_subjects_apart(name: str, fields: dict[str, Any
     assert history[-1] < 0.7 * history[0]
 
 
-@pytest.mark.parametrize("name", ["gaitset", "gaitbase", "two-stream"])
+@pytest.mark.parametrize("name", ["gaitset", "gaitpart", "gaitgl", "gln", "gaitbase", "two-stream"])
 def test_losses_without_labels_are_refused(name: str) -> None:
     model = small(name)
     batch = random_batch(model.inputs)

@@ -1,0 +1,1 @@
+"""Gait models on LiDAR point clouds for gaitbench."""

@@ -1,0 +1,1 @@
+"""Published skeleton-based gait models for gaitbench."""
