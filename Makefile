@@ -7,12 +7,14 @@
 #   make format        rewrite the source as 'make check' wants it
 #   make bench         benchmarks
 #
+# MODELS="gaitgl gaittr" picks what 'make identity' compares; 'gaitbench list models' shows all.
 # PYTHON=python3.12 picks an interpreter, VENV=DIR another environment, ARGS="..." passes options on, and
 # PIP_ARGS="--extra-index-url URL" with the address of PyTorch's CPU builds fetches a torch without CUDA (far smaller).
 
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+MODELS ?= nearest-raw gei gaitset gaitbase
 PIP_ARGS ?=
 
 BIN := $(VENV)/bin
@@ -28,7 +30,7 @@ crossmodal: install
 	$(BIN)/gaitbench run --task crossmodal $(ARGS)
 
 identity: install
-	$(BIN)/gaitbench run --task identity $(ARGS)
+	$(BIN)/gaitbench run --task identity --model $(MODELS) $(ARGS)
 
 test: install-test
 	$(BIN)/python -m pytest $(SOURCE) $(ARGS)

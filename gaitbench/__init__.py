@@ -19,7 +19,9 @@ if TYPE_CHECKING:
         add_to_leaderboard,
         build_leaderboard,
         check_leaderboard,
+        convert,
         doctor,
+        embed,
         info,
         list_components,
         list_plugins,
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
         preview,
         rank_runs,
         run,
+        score,
         show_leaderboard,
+        submit,
         verify,
     )
     from gaitbench.errors import GaitbenchError
@@ -40,7 +44,9 @@ __all__ = [
     "add_to_leaderboard",
     "build_leaderboard",
     "check_leaderboard",
+    "convert",
     "doctor",
+    "embed",
     "info",
     "list_components",
     "list_plugins",
@@ -50,7 +56,9 @@ __all__ = [
     "preview",
     "rank_runs",
     "run",
+    "score",
     "show_leaderboard",
+    "submit",
     "verify",
 ]
 

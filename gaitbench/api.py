@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from gaitbench.errors import UsageError
 
@@ -14,13 +14,17 @@ if TYPE_CHECKING:
     from gaitbench.leaderboard import Leaderboard
     from gaitbench.quarantine import PluginInfo
     from gaitbench.runner import RunResult
+    from gaitbench.scoring import Scoring
     from gaitbench.specs import Spec
+    from gaitbench.weights import Converted
 
 __all__ = [
     "add_to_leaderboard",
     "build_leaderboard",
     "check_leaderboard",
+    "convert",
     "doctor",
+    "embed",
     "info",
     "list_components",
     "list_plugins",
@@ -30,7 +34,9 @@ __all__ = [
     "preview",
     "rank_runs",
     "run",
+    "score",
     "show_leaderboard",
+    "submit",
     "verify",
 ]
 
@@ -193,6 +199,151 @@ def verify(root: PathLike, *, deep: bool = True) -> "VerifyReport":
     from gaitbench.dataset import verify as verify_folder
 
     return verify_folder(Path(root), deep=deep)
+
+
+def convert(
+    checkpoint: PathLike, model: str, out: PathLike, *, config: Mapping[str, object] | None = None
+) -> "Converted":
+    """Turn a published checkpoint (an OpenGait state dict) into weights of ours; see :mod:`gaitbench.weights`.
+
+    Args:
+        checkpoint: A file of ``torch.save`` or a safetensors file; nothing but tensors is ever loaded from it.
+        model: Name of the model.
+        out: The safetensors file to write.
+        config: Fields of the model's configuration; without it the first preset that fits all shapes is taken.
+
+    Raises:
+        GaitbenchError: The checkpoint cannot be read or does not fit; unknown and missing keys are listed.
+    """
+    from gaitbench.weights import convert_opengait
+
+    return convert_opengait(checkpoint, model, out, config=config)
+
+
+def embed(
+    source: PathLike,
+    out: PathLike,
+    *,
+    model: str | None = None,
+    weights: PathLike | None = None,
+    data: PathLike | None = None,
+    options: Mapping[str, object] | None = None,
+    device: str = "auto",
+    precision: str = "32-true",
+    max_frames: int | None = 720,
+) -> Path:
+    """Embed a dataset, or raw network inputs, and write the embeddings to a file that :func:`score` reads.
+
+    Args:
+        source: Name of a dataset, the folder of a prepared one, or an ``.npz`` file of network inputs.
+        out: An ``.npz`` or ``.parquet`` file.
+        model: Name of the model; not needed with ``weights``.
+        weights: File of :func:`convert`, or the folder of a finished run.
+        data: Folder of the dataset's official files.
+        options: Options of the dataset.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
+        max_frames: Longer sequences of a dataset are cut to their first frames.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        GaitbenchError: Model, weights and input do not fit, or a file cannot be read or written.
+    """
+    import torch
+    from lightning_fabric import Fabric
+
+    from gaitbench.dataset import GaitDataset
+    from gaitbench.embed_source import embed_arrays, embed_dataset, open_model
+    from gaitbench.embedding_file import write_embeddings
+
+    _, found = open_model(model, _path(weights))
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    fabric = Fabric(accelerator=device, devices=1, precision=precision)  # type: ignore[arg-type]
+    path = Path(source)
+    if path.suffix == ".npz":
+        stored = embed_arrays(found, path, device=fabric.device, autocast=fabric.autocast)
+    else:
+        modalities = [spec.modality for spec in found.inputs]
+        if (path / "dataset.json").is_file():
+            dataset = GaitDataset.open(path)
+        else:
+            dataset = load(str(source), modalities=modalities, source=data, **dict(options or {}))  # type: ignore[arg-type]
+        stored = embed_dataset(found, dataset, max_frames=max_frames, device=fabric.device, autocast=fabric.autocast)
+    write_embeddings(Path(out), stored.embeddings, stored.table)
+    return Path(out)
+
+
+def score(
+    path: PathLike,
+    protocol: str,
+    *,
+    partition: PathLike | None = None,
+    reranking: bool = False,
+    distance: Literal["euclidean", "cosine"] | None = None,
+    is_strict: bool = False,
+    bootstrap: int = 1000,
+) -> "Scoring":
+    """Score a file of embeddings under an official protocol, without models or datasets.
+
+    Args:
+        path: An ``.npz`` or ``.parquet`` file; see :mod:`gaitbench.embedding_file`.
+        protocol: Name of the protocol.
+        partition: JSON file of the official lists, for protocols that have explicit ones.
+        reranking: Re-rank with k-reciprocal encoding.
+        distance: In place of the protocol's own.
+        is_strict: Stop when anything sets the file apart from the official test, instead of noting it.
+        bootstrap: Resamples of the confidence intervals; 0 for none.
+
+    Returns:
+        The scores; ``str()`` gives the table.
+
+    Raises:
+        GaitbenchError: The file cannot be read, or the protocol does not apply to it.
+    """
+    from gaitbench.scoring import score_file
+
+    return score_file(
+        path,
+        protocol,
+        partition=partition,
+        reranking=reranking,
+        distance=distance,
+        is_strict=is_strict,
+        bootstrap=bootstrap,
+    )
+
+
+def submit(
+    path: PathLike,
+    out: PathLike,
+    protocol: str,
+    *,
+    partition: PathLike | None = None,
+    reranking: bool = False,
+    distance: Literal["euclidean", "cosine"] | None = None,
+) -> Path:
+    """Write the file for a server that keeps the probes' labels (GREW, HID).
+
+    Args:
+        path: A file of embeddings, as for :func:`score`.
+        out: The ``.csv`` file to write.
+        protocol: Name of the protocol.
+        partition: As for :func:`score`.
+        reranking: As for :func:`score`.
+        distance: As for :func:`score`.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        GaitbenchError: The file cannot be read or written, or the protocol has its labels.
+    """
+    from gaitbench.scoring import submit_file
+
+    return submit_file(path, out, protocol, partition=partition, reranking=reranking, distance=distance)
 
 
 def list_components(kind: str) -> "list[Spec]":

@@ -119,6 +119,7 @@ class TinyMean(ClosedFormModel):
 
 
 _CLIPS = ClipConfig(subjects_per_batch=3, sequences_per_subject=2, num_frames=4)
+PUBLISHED_KEYS = {r"Backbone\.(conv|norm|embed)\.(.+)": r"\1.\2", r"Head\.fc\.(.+)": r"head.\1"}
 RECIPE = Recipe(
     stages=(
         Stage(
@@ -134,6 +135,7 @@ RECIPE = Recipe(
 )
 PRESETS = {
     "quick": Preset(recipe=RECIPE),
+    "paper@wide": Preset(config={"width": 12}, recipe=RECIPE),
     "quick@crossmodal": Preset(config={"modalities": ("silhouette", "lidar-depth")}, recipe=RECIPE),
 }
 MEAN_PRESETS = {"quick": Preset(recipe=Recipe(stages=(Stage(kind="closed-form"),)))}
@@ -160,6 +162,7 @@ def gaitbench_register(registry) -> None:
             target="tiny_plugin:TinyModel",
             config="tiny_plugin:TinyConfig",
             presets="tiny_plugin:PRESETS",
+            published_keys="tiny_plugin:PUBLISHED_KEYS",
             inputs=("silhouette", "lidar-depth"),
             tasks=("identity", "crossmodal"),
             fidelity="paper",

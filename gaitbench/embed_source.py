@@ -1,0 +1,173 @@
+"""Embed a prepared dataset, or arrays that are a network's input already, and keep the embeddings in a file.
+
+Axes: N sequences, T frames, D embedding width, P parts.
+"""
+
+import contextlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gaitbench.dataset import GaitDataset
+from gaitbench.embed import Autocast, check_embeddings, embed
+from gaitbench.embedding_file import StoredEmbeddings, read_npz
+from gaitbench.errors import DatasetError, ModelError, UsageError
+from gaitbench.model import ClosedFormModel, GaitModel
+from gaitbench.progress import track
+from gaitbench.registry import Registry, load_registry
+from gaitbench.tasks.arrays import table_of_arrays
+
+__all__ = ["embed_arrays", "embed_dataset", "open_model"]
+
+_ABOUT = ("labels", "types", "views", "sequence_ids", "view_deg")
+FRAMES_PER_BATCH = 2048
+"""Frames embedded together; bounds memory and changes nothing but the last bits."""
+
+
+def open_model(name: str | None, weights: Path | str | None, registry: Registry | None = None) -> tuple[str, GaitModel]:
+    """Find the model to embed with.
+
+    Args:
+        name: As registered; None for that of the weights.
+        weights: A safetensors file of ``gaitbench convert``, or the folder of a finished run; None only for a model
+            that learns nothing.
+        registry: Where to look names up; None for what is installed.
+
+    Returns:
+        Name and model, in evaluation mode on the CPU.
+
+    Raises:
+        UsageError: Weights are needed and missing, or belong to another model.
+        RecordError: They cannot be read.
+        ModelError: They do not fit the model.
+    """
+    from gaitbench.runner import load_trained
+    from gaitbench.weights import build_model, load_weights
+
+    registry = registry or load_registry()
+    if weights is None:
+        if name is None:
+            raise UsageError("give --model NAME, --weights FILE, or both")
+        model = build_model(name, registry)
+        if isinstance(model, ClosedFormModel) or any(True for _ in model.parameters()):
+            raise UsageError(
+                f"{name} must be trained, and untrained weights say nothing: give --weights with a file of 'gaitbench "
+                "convert' or the folder of a finished run"
+            )
+        return name, model.eval()
+    if Path(weights).is_dir():
+        model = load_trained(weights)
+        found = next(
+            spec.name
+            for spec in registry.specs("model")
+            if getattr(spec, "target", "").endswith(f":{type(model).__name__}") and (name is None or spec.name == name)
+        )
+    else:
+        found, model = load_weights(weights, registry)
+    if name is not None and name != found:
+        raise UsageError(f"{weights} holds weights of {found}, not of {name}")
+    return found, model
+
+
+def embed_dataset(
+    model: GaitModel,
+    dataset: GaitDataset,
+    *,
+    max_frames: int | None = 720,
+    device: torch.device | str = "cpu",
+    autocast: Autocast = contextlib.nullcontext,
+) -> StoredEmbeddings:
+    """Embed every sequence of a dataset.
+
+    Args:
+        model: It is moved to the device.
+        dataset: Holds all modalities that the model reads.
+        max_frames: Longer sequences are cut to their first frames; None keeps all.
+        device: Where to.
+        autocast: Gives a context for mixed precision.
+
+    Raises:
+        DatasetError: The dataset does not fit the model.
+        ModelError: An embedding is NaN or infinite.
+    """
+    model.to(device)
+    everything = np.arange(len(dataset))
+    modalities = [spec.modality for spec in model.inputs]
+    found = embed(model, dataset, everything, modalities, max_frames=max_frames, device=device, autocast=autocast)
+    return StoredEmbeddings(found.embeddings, found.table)
+
+
+def embed_arrays(
+    model: GaitModel,
+    path: Path | str,
+    *,
+    device: torch.device | str = "cpu",
+    autocast: Autocast = contextlib.nullcontext,
+) -> StoredEmbeddings:
+    """Embed the arrays of an ``.npz`` file, taken as the network's input as they are.
+
+    The file has one array besides ``labels``, ``types``, ``views`` ``[N]`` (words that are kept with the embeddings;
+    numbers of the rows and ``-`` without them): whatever :meth:`gaitbench.model.GaitModel.embed_raw` of the model
+    takes, such as silhouettes ``[N, T, H, W]`` in [0, 1].
+
+    Args:
+        model: It is moved to the device.
+        path: The file.
+        device: Where to.
+        autocast: Gives a context for mixed precision.
+
+    Raises:
+        DatasetError: The file cannot be read, or has no or several arrays of input.
+        ShapeError: The input has not the axes that the model takes.
+        ModelError: It does not fit the model, or an embedding is NaN or infinite.
+    """
+    path = Path(path)
+    arrays = read_npz(path)
+    inputs = {name: array for name, array in arrays.items() if name not in _ABOUT}
+    if len(inputs) != 1:
+        raise DatasetError(
+            f"{path} must have one array of network input besides {', '.join(_ABOUT)}; it has "
+            f"{', '.join(inputs) or 'none'}"
+        )
+    ((name, given),) = inputs.items()
+    if given.dtype.kind not in "fiub" or given.ndim < 2 or 0 in given.shape:
+        raise DatasetError(f"{path}: {name} must be numbers [N, T, ...], got {given.dtype} {list(given.shape)}")
+    number = len(given)
+    for key in _ABOUT:
+        if key in arrays and arrays[key].shape != (number,):
+            raise DatasetError(
+                f"{path}: {key} {list(arrays[key].shape)} must have one entry for each of the {number} sequences"
+            )
+    words = [arrays.get(key, np.full(number, "-")) for key in ("types", "views")]
+    table = table_of_arrays(
+        arrays.get("labels", np.arange(number)),
+        *words,
+        sequence_ids=arrays.get("sequence_ids"),
+        view_deg=arrays.get("view_deg"),
+    )
+    model.to(device).eval()
+    size = max(1, FRAMES_PER_BATCH // given.shape[1])
+    parts = []
+    with torch.inference_mode(), autocast(), track(number, "embed") as bar:
+        for start in range(0, number, size):
+            x = torch.from_numpy(np.array(given[start : start + size], dtype=np.float32)).to(device)
+            parts.append(_embedded(model, x, path, name).float().cpu())
+            bar.advance(len(x))
+    embeddings = torch.cat(parts).clone()
+    check_embeddings(embeddings, table.sequence_id, type(model).__name__)
+    return StoredEmbeddings(embeddings, table)
+
+
+def _embedded(model: GaitModel, x: Tensor, path: Path, name: str) -> Tensor:
+    try:
+        embedding = model.embed_raw(x)
+    except (RuntimeError, IndexError) as error:
+        raise ModelError(
+            f"{type(model).__name__} cannot read {name} {list(x.shape)} of {path}: {error}. See what its embed_raw "
+            "takes"
+        ) from error
+    if embedding.ndim != 3 or len(embedding) != len(x):
+        raise ModelError(f"{type(model).__name__}.embed_raw must give [N, D, P], got {list(embedding.shape)}")
+    return embedding
