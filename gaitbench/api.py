@@ -149,7 +149,7 @@ def load(
 def prepare(
     name: str,
     *,
-    out: PathLike,
+    out: PathLike | None = None,
     source: PathLike | None = None,
     modalities: Sequence[str] | None = None,
     workers: int | None = None,
@@ -159,7 +159,8 @@ def prepare(
 
     Args:
         name: Of a registered dataset.
-        out: Folder of the prepared dataset; streams are added to what is there.
+        out: Folder of the prepared dataset; streams are added to what is there. None for the cache, where ``run``
+            looks.
         source: Folder of the official files; generated datasets need none.
         modalities: Streams to prepare; None for all that the dataset has.
         workers: Processes; None for one per core.
@@ -180,7 +181,7 @@ def prepare(
         name,
         modalities=modalities or spec.modalities,
         source=_path(source),
-        root=Path(out),
+        root=_path(out),
         options=options,
         workers=workers,
     )

@@ -76,6 +76,13 @@ def test_load_generates_once_and_caches(gaitbench_cache: Path) -> None:
     assert isinstance(gaitbench.load(str(folder)), GaitDataset)
 
 
+def test_prepare_without_a_folder_fills_the_cache(gaitbench_cache: Path) -> None:
+    with quiet():
+        made = gaitbench.prepare("walkers", modalities=["skeleton3d"], options=SMALL)
+        assert made.root.parent == gaitbench_cache / "datasets"
+        assert gaitbench.load("walkers", modalities=["skeleton3d"], **SMALL).root == made.root
+
+
 def test_load_from_a_folder_of_its_own(tmp_path: Path, gaitbench_cache: Path) -> None:
     with quiet():
         made = gaitbench.load("walkers", root=tmp_path / "w", **SMALL)

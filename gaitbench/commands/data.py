@@ -21,7 +21,10 @@ def add_to(app: typer.Typer) -> None:
 
 def prepare_command(
     name: Annotated[str, typer.Argument(help="The dataset, as gaitbench list datasets shows it.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the prepared dataset.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder of the prepared dataset; the cache, where run looks, without it."),
+    ] = None,
     source: Annotated[
         Path | None,
         typer.Option("--source", help="Folder of the official files."),
