@@ -10,9 +10,13 @@ from gaitbench.registry import KINDS, Registry, nearest
 from gaitbench.specs import DatasetSpec, MetricSpec, ModalitySpec, ModelSpec, ProtocolSpec, Spec
 
 if TYPE_CHECKING:
+    from gaitbench.model import GaitModel
     from gaitbench.recipe import Preset
 
-__all__ = ["ComponentInfo", "Detail", "find", "num_parameters"]
+__all__ = ["FLOPS_FRAMES", "ComponentInfo", "Detail", "find", "num_flops", "num_parameters"]
+
+FLOPS_FRAMES = 10
+"""Frames of the sequence whose cost is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +83,36 @@ def num_parameters(registry: Registry, spec: ModelSpec, preset: "Preset") -> int
     Raises:
         GaitbenchError: The model cannot be imported or built.
     """
+    built = _build(registry, spec, preset)
+    return sum(parameter.numel() for parameter in built.parameters() if parameter.requires_grad)
+
+
+def num_flops(registry: Registry, spec: ModelSpec, preset: "Preset") -> int | None:
+    """Floating-point operations for one sequence of :data:`FLOPS_FRAMES` frames, a multiply-add as two.
+
+    Returns:
+        None for a model that is fitted and cannot be run before.
+
+    Raises:
+        GaitbenchError: The model cannot be imported or built.
+    """
+    from gaitbench.flops import count_flops
+    from gaitbench.model import ClosedFormModel
+    from gaitbench.testing.synthetic import synthetic_batch
+
+    built = _build(registry, spec, preset).eval()
+    if isinstance(built, ClosedFormModel):
+        return None
+    return count_flops(built, synthetic_batch(built.inputs, num_sequences=1, num_frames=FLOPS_FRAMES))
+
+
+def _build(registry: Registry, spec: ModelSpec, preset: "Preset") -> "GaitModel":
     config = registry.load(spec, "config")
     model = registry.load(spec)
     assert callable(config)
     assert callable(model)
-    built = model(config(**preset.config))
-    return sum(parameter.numel() for parameter in built.parameters() if parameter.requires_grad)
+    built: GaitModel = model(config(**preset.config))
+    return built
 
 
 def _why_unknown(registry: Registry, name: str, kind: str | None, reasons: list[str]) -> str:
@@ -155,6 +183,9 @@ def _preset_line(registry: Registry, spec: ModelSpec, name: str, preset: "Preset
     trained = f"{steps} steps" if steps else "fitted in one go"
     try:
         size = f"{num_parameters(registry, spec, preset):,} parameters"
+        # Running a model takes longer than building it: only for the two that every model has.
+        if name in ("paper", "quick") and (flops := num_flops(registry, spec, preset)):
+            size += f", {flops / 1e9:.3g} GFLOPs for {FLOPS_FRAMES} frames"
     except Exception as error:  # a plugin's constructor may do anything, and the rest is still worth showing
         size = f"cannot be built ({type(error).__name__}: {error})"
     return f"{name}: {size}, {trained}" + (f"; {preset.note}" if preset.note else "")

@@ -1,8 +1,10 @@
 import pytest
+import tiny_plugin
 from made_up import Site
 
 from gaitbench.errors import UnknownNameError
 from gaitbench.info import ComponentInfo, find
+from gaitbench.quarantine import PluginInfo
 from gaitbench.registry import build_registry
 
 
@@ -78,3 +80,14 @@ def test_unknown() -> None:
         find(build_registry([]), "wlakers", "task")
     with pytest.raises(UnknownNameError, match="nothing is called"):
         find(build_registry([]), "silhouette", "plugin")
+
+
+def test_a_model_says_what_it_costs() -> None:
+    """One convolution of 4 filters, 3x3 with stride 4, on 10 frames of 64x64, and two linear parts."""
+    registry = build_registry([])
+    info = PluginInfo(name="tiny", distribution="gaitbench-tiny", version="0.1", target="tiny_plugin")
+    registry.load_plugin(info, lambda: tiny_plugin)
+    (model,) = find(registry, "tiny-net")
+    flops = 2 * (10 * 4 * 9 * 16 * 16 + 1024 * 8 + 8)
+    quick = next(line for line in details(model)["presets"].splitlines() if line.startswith("quick:"))
+    assert f"{flops / 1e9:.3g} GFLOPs for 10 frames" in quick
