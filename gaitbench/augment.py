@@ -22,7 +22,7 @@ __all__ = ["AugmentDraw", "AugmentPlan", "apply_augment", "augment", "draw_augme
 
 _PERSPECTIVE_SHARE = 10 / 64
 _NUM_DRAWS = 19
-_CLIPS_AT_ONCE = 12
+_CLIPS_AT_ONCE = 32
 
 
 class AugmentDraw(NamedTuple):
@@ -212,8 +212,7 @@ class AugmentPlan(NamedTuple):
     ) -> None:
         """Copy clip by clip, which stays in the processor's cache, and interpolate some at once, which uses its cores.
 
-        Not all at once: what is allocated and freed with every batch would go back to the system, and come again page
-        by page.
+        Not all at once, which bounds the memory of a large batch.
         """
         is_warped = [False] * len(x)
         is_mirrored = [False] * len(x)

@@ -277,8 +277,11 @@ class _Stream(NamedTuple):
         target = _Raster.of(self.spec, self.bank.modality, height, width)
         shape = (*frame.shape, 3 if self.spec.colour_map == "jet" else channels)
         out = torch.empty((shape[0], shape[2], shape[1], target.height, target.columns), device=device)
-        frames = self.bank.gather(sequence, frame, device)
-        target.fill(frames, out, None if draw is None else target.plan(draw, device))
+        # Inference mode makes hundreds of small calls cheaper; what it writes to is made outside, so that a network can
+        # be trained on it.
+        with torch.inference_mode():
+            frames = self.bank.gather(sequence, frame, device)
+            target.fill(frames, out, None if draw is None else target.plan(draw, device))
         return out
 
 

@@ -54,23 +54,27 @@ class _Store:
     """``[N]`` int64, row at which a sequence begins in its shard."""
 
     def gather(self, sequence: Tensor, row: Tensor) -> Tensor:
-        """``[..., bytes]`` of the ``row``-th row of each sequence; both ``[...]`` int64, on the CPU."""
-        row = (self.first[sequence] + row).reshape(-1)
+        """``[..., bytes]`` of rows ``[...]`` of sequences, ``[...]`` too or ``[B]`` of rows ``[B, T]``; on the CPU."""
+        if sequence.ndim < row.ndim:
+            sequence = sequence[:, None]
+        row = self.first[sequence] + row
         width = self.tables[0].shape[1]
         if self.tables[0].device.type != "cpu":
             table = self.tables[0]
-            return table.index_select(0, row.to(table.device)).reshape(*sequence.shape, width)
-        # NumPy copies whole rows; with "clip" it writes to ``out`` directly, and rows were checked before.
+            return table.index_select(0, row.reshape(-1).to(table.device)).reshape(*row.shape, width)
         wanted = row.numpy()
-        out = np.empty((len(wanted), width), np.uint8)
+        out = np.empty((*row.shape, width), np.uint8)
         if len(self.tables) == 1:
+            # With "clip" NumPy writes to ``out`` directly; rows were checked before.
             np.take(self.tables[0].numpy(), wanted, axis=0, out=out, mode="clip")
-        else:
-            shard = self.shard[sequence].reshape(-1).numpy()
-            for number in np.flatnonzero(np.bincount(shard)):
-                at = np.flatnonzero(shard == number)
-                out[at] = self.tables[number].numpy()[wanted[at]]
-        return torch.from_numpy(out).reshape(*sequence.shape, width)
+            return torch.from_numpy(out)
+        shard = self.shard[sequence].numpy()
+        if sequence.shape[1:] == (1,):
+            shard = shard[:, 0]
+        for number in np.flatnonzero(np.bincount(shard.reshape(-1))):
+            at = np.nonzero(shard == number)
+            out[at] = self.tables[number].numpy()[wanted[at]]
+        return torch.from_numpy(out)
 
 
 class FrameBank:
@@ -167,9 +171,8 @@ class FrameBank:
         if self.modality.kind == "points":
             raise TypeError(f"{self.modality.name} is a point cloud: use gather_points or sample_points")
         self._check(sequence, frame)
-        sequence = sequence[:, None].expand_as(frame)
         if self.modality.codec == "jpeg":
-            return self._gather_jpeg(sequence, frame).to(device, non_blocking=True)
+            return self._gather_jpeg(sequence[:, None].expand_as(frame), frame).to(device, non_blocking=True)
         rows = self._store.gather(sequence, frame)
         return _decode_rows(rows.to(device, non_blocking=True), self.modality, self.info)
 
