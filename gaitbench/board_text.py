@@ -83,7 +83,10 @@ def board_text(board: Board) -> str:
     lines = []
     for section in board.sections:
         head, rows = _main_table(section)
-        lines += [f"{board.task} on {board.dataset}", *_about(section, with_options=False), *_aligned(head, rows)]
+        title = f"{board.task} on {board.dataset}"
+        if len(board.sections) > 1:
+            title += f", {' + '.join(section.modalities)}"
+        lines += [title, *_about(section, with_options=False), *_aligned(head, rows)]
         for label, group_head, group_rows in _tables_by(section, "groups"):
             lines += ["", f"Rank-1 by probe group{label and f', {label}'}", *_aligned(group_head, group_rows)[1:]]
         if notes := [f"{row.model} ({row.preset}): {row.note}" for row in section.rows if row.note]:
