@@ -54,6 +54,6 @@ def test_index_links_every_board(board: Board) -> None:
 def test_sections_of_one_dataset_are_told_apart_by_what_was_read(board: Board) -> None:
     section = board.sections[0]
     other = section.model_copy(update={"modalities": ("lidar", "rgb")})
-    titles = [line for line in board_text(board.model_copy(update={"sections": (section, other)})).splitlines()]
+    titles = board_text(board.model_copy(update={"sections": (section, other)})).splitlines()
     assert "identity on small, lidar + rgb" in titles
     assert "identity on small" in board_text(board).splitlines()
