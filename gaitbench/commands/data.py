@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gaitbench.commands.interrupts import import_torch
 from gaitbench.commands.shell import AsJson, Command, echo, echo_json, pairs, words
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def prepare_command(
     as_json: AsJson = False,
 ) -> None:
     """Turn official files into a prepared dataset, or generate one. Run it again to go on after a stop."""
+    import_torch()
     from gaitbench import api
 
     dataset = api.prepare(

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from gaitbench.commands.interrupts import import_torch
 from gaitbench.commands.shell import AsJson, Command, echo, echo_json, pairs
 from gaitbench.errors import UsageError
 
@@ -30,6 +31,7 @@ def convert_command(
     as_json: AsJson = False,
 ) -> None:
     """Turn a published checkpoint into weights of ours."""
+    import_torch()
     from gaitbench import api
 
     if source != "opengait":
@@ -68,6 +70,7 @@ def embed_command(
     as_json: AsJson = False,
 ) -> None:
     """Embed a dataset, or raw network inputs, with trained or converted weights."""
+    import_torch()
     from gaitbench import api
 
     written = api.embed(
@@ -107,6 +110,7 @@ def score_command(
     as_json: AsJson = False,
 ) -> None:
     """Score embeddings under an official protocol; needs no model, dataset or plugin."""
+    import_torch()
     from gaitbench import api
 
     if submission is not None:

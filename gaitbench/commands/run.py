@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from gaitbench.commands.interrupts import import_torch
 from gaitbench.commands.shell import AsJson, Command, echo, echo_json, pairs, words
 from gaitbench.errors import UsageError
 
@@ -51,6 +52,7 @@ def run_command(
     as_json: AsJson = False,
 ) -> None:
     """Train and score models, and print the leaderboard. Run it again to resume; finished work is reused."""
+    import_torch()
     from gaitbench import api
 
     result = api.run(
