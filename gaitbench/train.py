@@ -377,7 +377,8 @@ class _Trainer:
         lr = stage.optimizer.lr * lr_factor(stage.schedule, step, stage.iterations)
         set_lr(optimizer, lr)
         losses: dict[str, Tensor] = module(batch, derive_seed(self.seed, index, step))
-        if unknown := sorted(stage.loss_weights.keys() - losses.keys()):
+        # Weight 0 says that a stage does without a loss; the model need not compute it then.
+        if unknown := sorted(name for name, weight in stage.loss_weights.items() if weight and name not in losses):
             raise TrainingError(
                 f"stage {stage.name!r} weighs unknown losses: {', '.join(unknown)}; "
                 f"{type(self.model).__name__} has {', '.join(sorted(losses))}"

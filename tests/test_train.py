@@ -234,6 +234,8 @@ def test_loss_weights_are_applied_and_checked() -> None:
     wrong = Stage(iterations=1, loss_weights={"sofmax": 2.0})
     with pytest.raises(TrainingError, match="unknown losses: sofmax; Net has other, softmax"):
         train(net(), DATA, Recipe(stages=(wrong,)), seed=0)
+    without = Stage(iterations=1, loss_weights={"not-computed-in-this-stage": 0.0})
+    assert train(net(), DATA, Recipe(stages=(without,)), seed=0).num_steps == 1
 
 
 def test_loss_that_is_no_scalar_is_refused() -> None:

@@ -43,5 +43,12 @@ def horizontal_pyramid_pool(x: Tensor, bins: Sequence[int]) -> Tensor:
         raise ShapeError(f"maps {list(x.shape)} cannot be cut into {list(bins)} equal strips; choose other bins")
     # Contiguous strips: reductions along strided memory cost more than this copy.
     pixels = x.flatten(2).contiguous()  # [N, C, H*W]
-    strips = [pixels.view(*pixels.shape[:2], count, -1) for count in bins]  # [N, C, b, H*W/b] each
-    return torch.cat([strip.mean(dim=3) + strip.amax(dim=3) for strip in strips], dim=2)
+    mean: dict[int, Tensor] = {}
+    maximum: dict[int, Tensor] = {}
+    for count in sorted(set(bins), reverse=True):
+        # A strip made of whole finer strips is described from theirs; only the finest scale reads all pixels.
+        finer = min((known for known in mean if known % count == 0), default=None)
+        shape = (*pixels.shape[:2], count, -1)
+        mean[count] = (pixels if finer is None else mean[finer]).view(shape).mean(dim=3)
+        maximum[count] = (pixels if finer is None else maximum[finer]).view(shape).amax(dim=3)
+    return torch.cat([mean[count] + maximum[count] for count in bins], dim=2)

@@ -268,13 +268,13 @@ PRESETS: dict[str, Preset] = {
         recipe=Recipe(
             stages=(
                 Stage(
-                    iterations=450,
+                    iterations=420,
                     clips=ClipConfig(
                         subjects_per_batch=12, sequences_per_subject=4, num_frames=8, order="ordered", skip=2
                     ),
                     augment=AugmentConfig(flip=0.5, shift=0.3, rescale=0.3),
                     optimizer=OptimizerConfig(name="adamw", lr=5e-4, weight_decay=1e-3),
-                    schedule=ScheduleConfig(name="onecycle", warmup=45),
+                    schedule=ScheduleConfig(name="onecycle", warmup=42),
                 ),
             ),
             precision="bf16-mixed",

@@ -353,11 +353,11 @@ PRESETS: dict[str, Preset] = {
         recipe=Recipe(
             stages=(
                 Stage(
-                    iterations=400,
+                    iterations=300,
                     clips=ClipConfig(subjects_per_batch=12, sequences_per_subject=4, num_frames=6, order="ordered"),
                     augment=AugmentConfig(shift=0.3, rescale=0.3),
                     optimizer=OptimizerConfig(name="adamw", lr=2e-3, weight_decay=5e-3),
-                    schedule=ScheduleConfig(name="onecycle", warmup=40),
+                    schedule=ScheduleConfig(name="onecycle", warmup=30),
                 ),
             ),
             precision="bf16-mixed",

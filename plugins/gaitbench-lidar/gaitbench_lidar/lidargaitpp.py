@@ -293,7 +293,7 @@ PRESETS: dict[str, Preset] = {
             "embedding_width": 128,
             "augment": {"flip": 0.5},
         },
-        recipe=_quick(600),
+        recipe=_quick(900),
         note="96 points, a tenth of the centres, half width, 15 slices, cross-entropy at full weight, short training",
     ),
 }

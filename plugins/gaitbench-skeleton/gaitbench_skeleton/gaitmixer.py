@@ -263,7 +263,7 @@ PRESETS: dict[str, Preset] = {
     "quick": Preset(
         config={"num_frames": 32, "channels": (32, 64), "margin": 0.2, "augment": {"mirror": 0.5}},
         recipe=_recipe(
-            500,
+            420,
             ClipConfig(subjects_per_batch=12, sequences_per_subject=4, num_frames=32, order="ordered"),
             lr=1e-3,
             warmup=0.1,

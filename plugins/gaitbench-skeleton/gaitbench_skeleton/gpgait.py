@@ -277,7 +277,7 @@ PRESETS: dict[str, Preset] = {
     "quick": Preset(
         config=_QUICK,
         recipe=_recipe(
-            600, ClipConfig(subjects_per_batch=12, sequences_per_subject=4, num_frames=10), lr=3e-3, warmup=0.1
+            420, ClipConfig(subjects_per_batch=12, sequences_per_subject=4, num_frames=10), lr=3e-3, warmup=0.1
         ),
         note="a quarter of the width, one block less, mirrored poses, short training",
     ),
@@ -295,7 +295,7 @@ GPGAITPP_PRESETS: dict[str, Preset] = {
     "quick": Preset(
         config=_QUICK,
         recipe=_recipe(
-            400,
+            270,
             ClipConfig(subjects_per_batch=12, sequences_per_subject=4, num_frames=10, order="ordered"),
             lr=3e-3,
             warmup=0.1,
