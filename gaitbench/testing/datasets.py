@@ -10,7 +10,8 @@ from gaitbench.card import DatasetCard
 from gaitbench.dataset import DatasetBuilder, verify
 from gaitbench.errors import DatasetError
 from gaitbench.prepare import prepare
-from gaitbench.sequence import Frames, PointFrames, SequenceInfo
+from gaitbench.sequence import Absent, Frames, PointFrames, SequenceInfo
+from gaitbench.storage.codec import Packed, unpack
 
 __all__ = ["check_dataset"]
 
@@ -20,7 +21,7 @@ def check_dataset(builder: DatasetBuilder, *, modalities: Sequence[str] | None =
 
     Checked: a card and a list of sequences that are the same every time, unique ids, labels inside the schema; frames
     that agree with the card and do not depend on which other sequences are asked for; and a prepared folder that
-    passes verification and gives the same frames back.
+    passes verification and gives the same frames, or the same reasons for having none, back.
 
     Args:
         builder: On its source, or generating.
@@ -55,8 +56,17 @@ def check_dataset(builder: DatasetBuilder, *, modalities: Sequence[str] | None =
         if len(row_of) != len(infos):
             raise DatasetError(f"{name}: {len(infos)} sequences went in, {len(row_of)} are in the prepared dataset.")
         for modality, frames in expected.items():
-            bank = dataset.bank(modality)
+            bank, absent = dataset.bank(modality), dataset.absent(modality)
             for info, original in zip(picked, frames, strict=True):
+                if isinstance(original, Absent):
+                    if absent.get(info.sequence_id) != original:
+                        raise DatasetError(
+                            f"{name}: {modality} of {info.sequence_id} is {original}, the prepared folder says "
+                            f"{absent.get(info.sequence_id)}; does the builder say the same every time?"
+                        )
+                    continue
+                if isinstance(original, Packed):
+                    original = unpack(original, bank.modality, card.streams[modality])
                 stored = bank.frames(row_of[info.sequence_id])
                 is_kept = bank.modality.codec in ("bits", "raw")
                 if _num_frames(stored) != _num_frames(original) or (is_kept and not _is_same(stored, original)):
@@ -92,7 +102,7 @@ def _check_infos(name: str, card: DatasetCard, infos: Sequence[SequenceInfo]) ->
 
 def _check_frames(
     builder: DatasetBuilder, again: DatasetBuilder, picked: Sequence[SequenceInfo], modality: str, name: str
-) -> list[Frames]:
+) -> list[Frames | Packed | Absent]:
     together = list(builder.frames(picked, modality))
     if len(together) != len(picked):
         raise DatasetError(f"{name}.frames() gave {len(together)} items of {modality} for {len(picked)} sequences.")
@@ -106,7 +116,11 @@ def _check_frames(
     return together
 
 
-def _is_same(a: Frames, b: Frames) -> bool:
+def _is_same(a: Frames | Packed | Absent, b: Frames | Packed | Absent) -> bool:
+    if isinstance(a, Absent) or isinstance(b, Absent):
+        return isinstance(a, Absent) and isinstance(b, Absent) and a == b
+    if isinstance(a, Packed) or isinstance(b, Packed):
+        return isinstance(a, Packed) and isinstance(b, Packed) and a.sha256() == b.sha256()
     if isinstance(a, PointFrames) and isinstance(b, PointFrames):
         return np.array_equal(a.points, b.points) and np.array_equal(a.offsets, b.offsets)
     if isinstance(a, PointFrames) or isinstance(b, PointFrames):

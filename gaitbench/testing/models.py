@@ -15,9 +15,10 @@ from torch import Tensor
 from gaitbench.errors import ModelError
 from gaitbench.model import ClosedFormModel, GaitBatch, GaitModel, GaitOutput, InputSpec
 from gaitbench.recipe import Stage
+from gaitbench.testing.batch_parts import only, rows, with_lengths
 from gaitbench.testing.synthetic import synthetic_batch
 
-__all__ = ["check_model"]
+__all__ = ["check_model", "difference", "embed"]
 
 TOLERANCE = 1e-4
 """Largest relative difference between one sequence alone and in a batch, in float32."""
@@ -55,7 +56,7 @@ def check_model(
         _check_fit(model, batch, name)
     else:
         by_modality = _check_training(model, batch, stage or Stage(), untrained, name)
-    shown = [_only(batch, [spec.modality]) for spec in inputs] if by_modality else [batch]
+    shown = [only(batch, [spec.modality]) for spec in inputs] if by_modality else [batch]
     for part in shown:
         _check_embedding(model, part, f"{name} on {' and '.join(part.inputs)}")
     _check_state(model, shown[0], name)
@@ -159,8 +160,8 @@ def _check_gradients(model: GaitModel, untrained: Sequence[str], name: str) -> N
 
 
 def _check_embedding(model: GaitModel, batch: GaitBatch, label: str) -> None:
-    together = _embed(model, batch, label)
-    if not torch.equal(together, _embed(model, batch, label)):
+    together = embed(model, batch, label)
+    if not torch.equal(together, embed(model, batch, label)):
         raise ModelError(
             f"{label}: the same input embeds differently the second time in evaluation; is there dropout, or random "
             "sampling, that ignores eval()?"
@@ -170,17 +171,18 @@ def _check_embedding(model: GaitModel, batch: GaitBatch, label: str) -> None:
             f"{label}: all {len(together)} different sequences have the same embedding; is the input used?"
         )
     for row in range(len(together)):
-        alone = _embed(model, _rows(batch, [row]), label)
-        if (difference := _difference(alone[0], together[row])) > TOLERANCE:
+        alone = embed(model, rows(batch, [row]), label)
+        if (error := difference(alone[0], together[row])) > TOLERANCE:
             raise ModelError(
                 f"{label}: sequence {row} embeds differently alone and in a batch (relative difference "
-                f"{difference:.1e}); nothing may be averaged or normalised over the batch in evaluation."
+                f"{error:.1e}); nothing may be averaged or normalised over the batch in evaluation."
             )
     if model.padding == "masked":
-        padded = _embed(model, _padded(batch), label)
-        if (difference := _difference(padded, together)) > TOLERANCE:
+        longer = int(next(iter(batch.num_frames.values()))[0]) + 3
+        padded = embed(model, with_lengths(batch, model.inputs, [longer] * _size(batch)), label)
+        if (error := difference(padded, together)) > TOLERANCE:
             raise ModelError(
-                f"{label}: padded frames change the embedding (relative difference {difference:.1e}). Mask frames from "
+                f"{label}: padded frames change the embedding (relative difference {error:.1e}). Mask frames from "
                 "num_frames on, or set padding = 'refused'."
             )
 
@@ -189,14 +191,15 @@ def _check_state(model: GaitModel, batch: GaitBatch, name: str) -> None:
     data = save_tensors({key: value.detach().clone().contiguous() for key, value in model.state_dict().items()})
     restored = _rebuild(model, name)
     restored.load_state_dict(load_tensors(data))
-    if not torch.equal(_embed(restored, batch, name), _embed(model, batch, name)):
+    if not torch.equal(embed(restored, batch, name), embed(model, batch, name)):
         raise ModelError(
             f"{name}: a model rebuilt from config and state_dict embeds differently; keep every fitted or trained "
             "number in a parameter or a persistent buffer."
         )
 
 
-def _embed(model: GaitModel, batch: GaitBatch, label: str) -> Tensor:
+def embed(model: GaitModel, batch: GaitBatch, label: str) -> Tensor:
+    """Embed in evaluation mode, checking the output; ``label`` says what is tried."""
     model.eval()
     with torch.inference_mode():
         return _forward(model, batch, label).embedding.clone()
@@ -230,7 +233,8 @@ def _need_finite(x: Tensor, label: str) -> None:
         raise ModelError(f"{label} holds NaN or infinity: {int((~torch.isfinite(x)).sum())} of {x.numel()} values.")
 
 
-def _difference(a: Tensor, b: Tensor) -> float:
+def difference(a: Tensor, b: Tensor) -> float:
+    """Largest absolute difference over the largest absolute value of ``b``."""
     return float((a - b).abs().max() / b.abs().max().clamp_min(1e-12))
 
 
@@ -240,30 +244,3 @@ def _shape_of(value: object) -> str:
 
 def _size(batch: GaitBatch) -> int:
     return len(next(iter(batch.num_frames.values())))
-
-
-def _only(batch: GaitBatch, modalities: Sequence[str]) -> GaitBatch:
-    return GaitBatch(
-        inputs={key: batch.inputs[key] for key in modalities},
-        num_frames={key: batch.num_frames[key] for key in modalities},
-        labels=batch.labels,
-    )
-
-
-def _rows(batch: GaitBatch, rows: Sequence[int]) -> GaitBatch:
-    index = torch.tensor(rows)
-    return GaitBatch(
-        inputs={key: value[index] for key, value in batch.inputs.items()},
-        num_frames={key: value[index] for key, value in batch.num_frames.items()},
-    )
-
-
-def _padded(batch: GaitBatch) -> GaitBatch:
-    """The batch with three frames of rubbish after each clip."""
-    inputs = {}
-    for key, value in batch.inputs.items():
-        # Points are [N, T, M, C], everything else has T behind the channels.
-        axis = 1 if value.ndim == 4 and value.shape[1] == int(batch.num_frames[key][0]) else 2
-        rubbish = torch.full_like(value.narrow(axis, 0, 1), 7.0).repeat_interleave(3, dim=axis)
-        inputs[key] = torch.cat([value, rubbish], dim=axis)
-    return GaitBatch(inputs=inputs, num_frames=dict(batch.num_frames))

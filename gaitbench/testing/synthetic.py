@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from gaitbench.card import StreamInfo
-from gaitbench.modality import CORE_MODALITIES, Modality
+from gaitbench.modality import CORE_MODALITIES, FrameKind, Modality
 from gaitbench.model import GaitBatch, InputSpec
 from gaitbench.sequence import Frames, PointFrames, SequenceInfo
 from gaitbench.table import SequenceTable
 from gaitbench.tasks import EmbeddingSet
 
-__all__ = ["synthetic_batch", "synthetic_embeddings", "synthetic_frames", "synthetic_table"]
+__all__ = ["kind_of", "synthetic_batch", "synthetic_embeddings", "synthetic_frames", "synthetic_table"]
 
 DEFAULT_SIZE_PX = (64, 44)
 """Rows and columns for an input that takes any size."""
@@ -24,7 +24,7 @@ NUM_JOINTS = 17
 NUM_POINTS = 64
 NUM_ATTRIBUTES = 16
 
-_KINDS = {modality.name: modality.kind for modality in CORE_MODALITIES}
+_CORE = {modality.name: modality for modality in CORE_MODALITIES}
 
 
 def synthetic_batch(
@@ -45,8 +45,9 @@ def synthetic_batch(
         seed: Same seed, same clips.
 
     Returns:
-        One-channel rasters are walking blobs in {0, 1}, other rasters uniform in [0, 1]; joints and points are
-        normal. Two sequences share a label. Every attribute has two classes, which take turns.
+        One-channel rasters are walking blobs in {0, 1}, other rasters uniform in [0, 1]. Joints in pixels jitter around
+        people who stand apart, with a confidence in [0, 1]; other joints and points are normal. Two sequences share a
+        label. Every attribute has two classes, which take turns.
 
     Example:
         >>> batch = synthetic_batch([InputSpec(modality="silhouette", height_px=64, width_px=44)])
@@ -64,22 +65,14 @@ def synthetic_batch(
     )
 
 
-def _clips(spec: InputSpec, n: int, t: int, rng: torch.Generator) -> Tensor:
-    kind = _kind_of(spec)
-    if kind == "points":
-        return torch.randn(n, t, spec.num_points or NUM_POINTS, spec.channels, generator=rng)
-    if kind == "joints":
-        return torch.randn(n, spec.channels, t, spec.num_joints or NUM_JOINTS, generator=rng)
-    height, width = spec.height_px or DEFAULT_SIZE_PX[0], spec.width_px or DEFAULT_SIZE_PX[1]
-    channels = 3 if spec.colour_map == "jet" else spec.channels
-    if channels == 1:
-        return _blobs(n, t, height, width, rng)[:, None]
-    return torch.rand(n, channels, t, height, width, generator=rng)
+def kind_of(spec: InputSpec) -> FrameKind:
+    """What one frame of an input is, and with it where its axes are.
 
-
-def _kind_of(spec: InputSpec) -> str:
-    if spec.modality in _KINDS:
-        return _KINDS[spec.modality]
+    Raises:
+        UnknownNameError: Nobody registered the modality, and the input names neither points nor joints.
+    """
+    if spec.modality in _CORE:
+        return _CORE[spec.modality].kind
     if spec.num_points is not None:
         return "points"
     if spec.num_joints is not None:
@@ -90,6 +83,31 @@ def _kind_of(spec: InputSpec) -> str:
     found = load_registry().get("modality", spec.modality)
     assert isinstance(found, ModalitySpec)
     return found.modality.kind
+
+
+def _clips(spec: InputSpec, n: int, t: int, rng: torch.Generator) -> Tensor:
+    kind = kind_of(spec)
+    if kind == "points":
+        return torch.randn(n, t, spec.num_points or NUM_POINTS, spec.channels, generator=rng)
+    if kind == "joints":
+        is_pixels = spec.modality in _CORE and _CORE[spec.modality].unit == "px"
+        shape = (n, spec.channels, t, spec.num_joints or NUM_JOINTS)
+        return _people(shape, rng) if is_pixels else torch.randn(shape, generator=rng)
+    height, width = spec.height_px or DEFAULT_SIZE_PX[0], spec.width_px or DEFAULT_SIZE_PX[1]
+    channels = 3 if spec.colour_map == "jet" else spec.channels
+    if channels == 1:
+        return _blobs(n, t, height, width, rng)[:, None]
+    return torch.rand(n, channels, t, height, width, generator=rng)
+
+
+def _people(shape: tuple[int, int, int, int], rng: torch.Generator) -> Tensor:
+    """``[N, C, T, V]`` joints in pixels: x, y and, where C is above 2, a confidence last."""
+    n, channels, _, num_joints = shape
+    body = 500 + 100 * torch.randn(n, channels, 1, num_joints, generator=rng)
+    joints = body + 10 * torch.randn(shape, generator=rng)
+    if channels > 2:
+        joints[:, -1] = torch.rand(joints[:, -1].shape, generator=rng)
+    return joints
 
 
 def _blobs(n: int, t: int, height: int, width: int, rng: torch.Generator) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 from gaitbench.card import Attribute, DatasetCard, StreamInfo
 from gaitbench.dataset import BuilderOptions, DatasetBuilder
 from gaitbench.errors import DatasetError
-from gaitbench.sequence import Frames, SequenceInfo
+from gaitbench.sequence import Absent, Frames, SequenceInfo
 from gaitbench.testing import check_dataset
 
 
@@ -96,6 +96,26 @@ def test_a_good_builder_passes() -> None:
 def test_a_broken_builder_is_told_what_is_wrong(cls: type[DatasetBuilder], message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         check_dataset(cls(BuilderOptions()))
+
+
+class Gap(Good):
+    """Nobody was seen in the first walk."""
+
+    def frames(self, sequences: Sequence[SequenceInfo], modality: str) -> Iterator[Frames | Absent]:
+        for info, frames in zip(sequences, super().frames(sequences, modality), strict=True):
+            yield Absent("nobody was seen", is_defect=False) if info.sequence_id == "0" else frames
+
+
+class ChangingGap(Gap):
+    def frames(self, sequences: Sequence[SequenceInfo], modality: str) -> Iterator[Frames | Absent]:
+        for frames in super().frames(sequences, modality):
+            yield Absent(f"one of {len(sequences)}") if isinstance(frames, Absent) else frames
+
+
+def test_a_sequence_may_lack_a_modality() -> None:
+    check_dataset(Gap(BuilderOptions()))
+    with pytest.raises(DatasetError, match="differs when it is asked for alone"):
+        check_dataset(ChangingGap(BuilderOptions()))
 
 
 def test_unknown_stream() -> None:

@@ -2,47 +2,13 @@ from collections.abc import Mapping
 
 import pytest
 import torch
-from pydantic import BaseModel
+from mean_net import Config, Good
 from torch import Tensor, nn
 
 from gaitbench.errors import ModelError
-from gaitbench.model import ClosedFormModel, GaitBatch, GaitModel, GaitOutput, InputSpec
+from gaitbench.model import ClosedFormModel, GaitBatch, GaitOutput, InputSpec
 from gaitbench.recipe import Stage
 from gaitbench.testing import check_model
-
-
-class Config(BaseModel, frozen=True):
-    width: int = 6
-    num_classes: int = 3
-
-
-class Good(GaitModel):
-    """Mean of the real frames through one layer."""
-
-    padding = "masked"
-
-    def __init__(self, config: Config) -> None:
-        super().__init__(config)
-        self.layer = nn.Linear(16 * 11, config.width)
-        self.head = nn.Linear(config.width, config.num_classes)
-
-    @property
-    def inputs(self) -> tuple[InputSpec, ...]:
-        return (InputSpec(modality="silhouette", height_px=16, width_px=11),)
-
-    def mean(self, batch: GaitBatch) -> Tensor:
-        x, num_frames = batch.inputs["silhouette"], batch.num_frames["silhouette"]
-        real = torch.arange(x.shape[2]) < num_frames[:, None]
-        return ((x[:, 0] * real[:, :, None, None]).sum(1) / num_frames[:, None, None]).flatten(1)
-
-    def forward(self, batch: GaitBatch) -> GaitOutput:
-        embedding = self.layer(self.mean(batch))
-        return GaitOutput(embedding=embedding[:, :, None], logits=self.head(embedding)[:, :, None])
-
-    def losses(self, output: GaitOutput, batch: GaitBatch, stage: Stage) -> Mapping[str, Tensor]:
-        assert output.logits is not None
-        assert batch.labels is not None
-        return {"ce": nn.functional.cross_entropy(output.logits[:, :, 0], batch.labels)}
 
 
 def test_a_good_model_passes_and_keeps_its_weights() -> None:

@@ -1,25 +1,31 @@
 """The contract of a plugin and of its models: every model, every preset."""
 
-import importlib
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 import torch
 from gaitbench_baselines import plugin
-from pydantic import BaseModel
 
-from gaitbench.errors import ModelError
 from gaitbench.model import ClosedFormModel, GaitBatch, GaitModel, InputSpec
-from gaitbench.recipe import Preset, Stage
-from gaitbench.specs import API_VERSION, ModelSpec
+from gaitbench.recipe import Recipe, Stage
+from gaitbench.testing import (
+    check_labels_needed,
+    check_learning,
+    check_lengths,
+    check_modality_needed,
+    check_model,
+    check_plugin,
+    check_recipe,
+    load_preset,
+    load_presets,
+    synthetic_batch,
+)
 
 SMALL: dict[str, dict[str, Any]] = {
     "nearest-raw": {},
-    "gei": {"pool": 4, "num_components": 8},
+    "gei": {"pool": 2, "num_components": 8, "num_frames": 8},
     "gaitset": {"channels": (4, 6, 8), "embedding_width": 12},
-    "gaitpart": {"channels": ((4,), (6,), (8,)), "embedding_width": 12},
+    "gaitpart": {"channels": ((4,), (6,), (8,)), "num_strips": (1, 4, 8), "embedding_width": 12},
     "gaitgl": {"channels": (4, 4, 6, 8), "embedding_width": 12},
     "gln": {"height_px": 64, "width_px": 44, "channels": (4, 6, 8), "lateral_width": 8, "embedding_width": 12},
     "gaitbase": {"channels": (4, 6, 8, 10), "embedding_width": 12},
@@ -58,172 +64,88 @@ ORDERED = frozenset(
 )
 """Models that see frames in their order; all others see a set, whose order and repetition must not matter. Whether
 sequences of different lengths share a batch is said by the model itself, as ``padding``."""
-SPECS = {spec.name: spec for spec in plugin.MODELS}
-by_name = pytest.mark.parametrize("name", SPECS)
-
-
-def load(target: str) -> Any:
-    module, _, attribute = target.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+NAMES = [spec.name for spec in plugin.MODELS]
+PRESETS = [(name, preset) for name in NAMES for preset in load_presets(name)]
+FITTED = ("nearest-raw", "gei")
+by_name = pytest.mark.parametrize("name", NAMES)
 
 
 def small(name: str, **fields: object) -> GaitModel:
-    spec = SPECS[name]
-    config_class: type[BaseModel] = load(spec.config)
-    if "num_classes" in config_class.model_fields:
-        fields["num_classes"] = 3
-    torch.manual_seed(0)
-    model: GaitModel = load(spec.target)(config_class(**SMALL[name], **fields))
+    model = load_preset(name, "paper", config={**SMALL[name], **fields}, num_classes=3).model
     if isinstance(model, ClosedFormModel):
-        batch = random_batch(model.inputs, num_clips=9, seed=5)
-        model.fit(model.features(batch), torch.arange(9) % 3)
+        model.fit(model.features(synthetic_batch(model.inputs, num_sequences=9, seed=5)), torch.arange(9) % 3)
     return model.eval()
 
 
-def random_batch(inputs: tuple[InputSpec, ...], *, num_clips: int = 4, num_frames: int = 6, seed: int = 0) -> GaitBatch:
-    rng = torch.Generator().manual_seed(seed)
-    clips = {
-        spec.modality: (
-            torch.rand(num_clips, spec.channels, num_frames, spec.height_px, spec.width_px, generator=rng) > 0.6
-        ).float()
-        if spec.height_px
-        else torch.randn(
-            num_clips, spec.channels, num_frames, 17 if spec.modality == "skeleton2d" else 1, generator=rng
-        )
-        for spec in inputs
-    }
-    lengths = {name: torch.full((num_clips,), num_frames) for name in clips}
-    classes = (torch.arange(num_clips) % 2)[:, None].expand(-1, 8)
-    return GaitBatch(clips, lengths, labels=torch.arange(num_clips) // 2, attributes=classes)
+def noise(inputs: tuple[InputSpec, ...]) -> GaitBatch:
+    """Frames that differ from one to the next all over, other than those of a walk."""
+    batch, rng = synthetic_batch(inputs, num_frames=6), torch.Generator().manual_seed(0)
+    for key, clip in batch.inputs.items():
+        if clip.dim() == 5:
+            batch.inputs[key] = (torch.rand(clip.shape, generator=rng) > 0.6).float()
+    return batch
 
 
-def only(batch: GaitBatch, modalities: tuple[str, ...], rows: slice, frames: int | None = None) -> GaitBatch:
-    clips = {name: batch.inputs[name][rows, :, :frames] for name in modalities}
-    return GaitBatch(
-        clips, {name: batch.num_frames[name][rows].clamp_max(clip.shape[2]) for name, clip in clips.items()}
-    )
-
-
-def shown_together(model: GaitModel, batch: GaitBatch) -> list[tuple[str, ...]]:
-    """The modalities that a model is shown at a time: each alone, unless it fuses them."""
-    with torch.no_grad():
-        is_apart = bool(model(batch).by_modality)
-    return [(name,) for name in batch.inputs] if is_apart else [tuple(batch.inputs)]
-
-
-class Recorder:
-    def __init__(self) -> None:
-        self.specs: list[ModelSpec] = []
-
-    def add(self, spec: ModelSpec) -> None:
-        self.specs.append(spec)
-
-
-def test_registers_every_model_once() -> None:
-    recorder = Recorder()
-    plugin.gaitbench_register(recorder)
-    assert tuple(recorder.specs) == (*plugin.MODALITIES, *plugin.MODELS)
-    assert len(SPECS) == len(plugin.MODELS)
-    assert plugin.api_version == API_VERSION
-
-
-def test_listing_imports_no_model_code() -> None:
-    code = "import sys, gaitbench_baselines.plugin; print(sorted({'torch', 'numpy', 'pydantic'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+def test_plugin() -> None:
+    info = check_plugin("gaitbench-baselines")
+    assert info.components == tuple((spec.kind, spec.name) for spec in plugin.MODELS)
 
 
 @by_name
-def test_presets_are_complete_and_buildable(name: str) -> None:
-    spec = SPECS[name]
-    presets: dict[str, Preset] = load(spec.presets)
-    assert {"quick", "paper"} <= set(presets)
-    for preset in presets.values():
-        config = load(spec.config)(**preset.config)
-        with torch.device("meta"):
-            model = load(spec.target)(config)
-        inputs = {entry.modality for entry in model.inputs}
-        assert inputs <= set(spec.inputs)
-        # What a record stores must build the same model again, also after a trip through JSON.
-        assert load(spec.config).model_validate_json(config.model_dump_json()) == config
-
-
-@pytest.mark.parametrize("spec", plugin.MODELS, ids=lambda spec: spec.name)
-def test_quick_presets_fit_their_input_size(spec: ModelSpec) -> None:
-    for key, preset in load(spec.presets).items():
-        if key.startswith("quick"):
-            model = load(spec.target)(load(spec.config)(**preset.config)).eval()
-            num_frames = getattr(model.config, "num_frames", 2)
-            with torch.no_grad():
-                assert model(random_batch(model.inputs, num_clips=1, num_frames=num_frames)).embedding.isfinite().all()
+def test_has_the_presets_that_users_ask_for(name: str) -> None:
+    assert {"quick", "paper"} <= set(load_presets(name))
 
 
 @by_name
-def test_quick_preset_trains_on_what_it_says(name: str) -> None:
-    spec = SPECS[name]
-    preset: Preset = load(spec.presets)["quick"]
-    model = load(spec.target)(load(spec.config)(**preset.config))
-    batch = random_batch(model.inputs)
-    if isinstance(model, ClosedFormModel):
-        model.fit(model.features(batch), batch.labels)
-    losses = model.losses(model(batch), batch, Stage())
-    trained = {key: weight for key, weight in model.named_parameters() if weight.requires_grad}
-    if trained:
-        sum(losses.values()).backward()
-        without = [key for key, weight in trained.items() if weight.grad is None]
-        assert not without
-        assert all(weight.grad.isfinite().all() for weight in trained.values())
-    assert all(loss.shape == () and loss.isfinite() for loss in losses.values())
+@pytest.mark.parametrize("preset", ["paper", "quick"])
+def test_contract(name: str, preset: str) -> None:
+    check_model(load_preset(name, preset, config=SMALL[name], num_classes=3).model, num_frames=6)
+
+
+@pytest.mark.parametrize(("name", "preset"), PRESETS)
+def test_recipe_can_be_trained(name: str, preset: str) -> None:
+    check_recipe(*load_preset(name, preset, config=SMALL[name], num_classes=3))
+
+
+@pytest.mark.parametrize(("name", "preset"), [(name, preset) for name, preset in PRESETS if preset.startswith("quick")])
+def test_quick_preset_trains_at_its_own_size(name: str, preset: str) -> None:
+    model, recipe = load_preset(name, preset)
+    check_recipe(model, recipe, num_frames=getattr(model.config, "num_frames", 2))
 
 
 @by_name
-def test_output_has_the_axes_of_the_contract(name: str) -> None:
-    model = small(name)
-    batch = random_batch(model.inputs)
-    with torch.no_grad():
-        output = model(batch)
-    assert output.embedding.dim() == 3
-    assert len(output.embedding) == 4
-    assert output.embedding.dtype == torch.float32
-    assert output.embedding.isfinite().all()
-    assert (output.embedding[0] - output.embedding[1]).abs().max() > 0
-    for modality in output.by_modality:
-        with torch.no_grad():
-            alone = model(only(batch, (modality,), slice(None)))
-        torch.testing.assert_close(alone.embedding, output.by_modality[modality].embedding, rtol=1e-4, atol=1e-6)
+def test_mixed_precision_trains(name: str) -> None:
+    stage = Stage(kind="closed-form") if name == "gei" else Stage()
+    stages = () if name == "nearest-raw" else (stage,)
+    check_recipe(small(name), Recipe(stages=stages, precision="bf16-mixed"))
 
 
 @by_name
 def test_padding_and_company_change_nothing(name: str) -> None:
-    model = small(name)
-    batch = random_batch(model.inputs)
-    lengths = [6, 2, 5, 1] if model.padding == "masked" else [6, 6, 6, 6]
-    for modality, clip in batch.inputs.items():
-        batch.num_frames[modality] = torch.tensor(lengths)
-        for row, length in enumerate(lengths):
-            clip[row, :, length:] = 0.7
-    for modalities in shown_together(model, batch):
-        with torch.no_grad():
-            together = model(only(batch, modalities, slice(None))).embedding
-            singles = [only(batch, modalities, slice(n, n + 1), length) for n, length in enumerate(lengths)]
-            alone = torch.cat([model(single).embedding for single in singles])
-        torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-6)
+    check_lengths(small(name), (6, 2, 5, 1))
 
 
 @by_name
 @pytest.mark.parametrize("num_frames", [1, 2, 3, 4])
 def test_sequences_of_a_few_frames_are_embedded(name: str, num_frames: int) -> None:
+    check_lengths(small(name), (num_frames,))
+
+
+@by_name
+def test_a_modality_embeds_alone_as_beside_others(name: str) -> None:
     model = small(name)
+    batch = noise(model.inputs)
     with torch.no_grad():
-        embedding = model(random_batch(model.inputs, num_frames=num_frames)).embedding
-    assert embedding.isfinite().all()
-    assert (embedding[0] - embedding[1]).abs().max() > 0
+        output = model(batch)
+        for modality, beside in output.by_modality.items():
+            alone = model(GaitBatch({modality: batch.inputs[modality]}, {modality: batch.num_frames[modality]}))
+            torch.testing.assert_close(alone.embedding, beside.embedding, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", sorted(set(SPECS) - ORDERED))
+@pytest.mark.parametrize("name", sorted(set(NAMES) - ORDERED))
 def test_order_and_repetition_of_frames_do_not_matter(name: str) -> None:
     model = small(name)
-    batch = random_batch(model.inputs)
+    batch = noise(model.inputs)
     order = torch.tensor([4, 0, 5, 2, 1, 3])
     twice = GaitBatch(
         {key: torch.cat([clip[:, :, order], clip], dim=2) for key, clip in batch.inputs.items()},
@@ -236,7 +158,7 @@ def test_order_and_repetition_of_frames_do_not_matter(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(ORDERED))
 def test_order_of_frames_matters(name: str) -> None:
     model = small(name)
-    batch = random_batch(model.inputs)
+    batch = noise(model.inputs)
     backwards = GaitBatch({key: clip.flip(2) for key, clip in batch.inputs.items()}, batch.num_frames)
     with torch.no_grad():
         forth, back = model(batch).embedding, model(backwards).embedding
@@ -244,24 +166,8 @@ def test_order_of_frames_matters(name: str) -> None:
 
 
 @by_name
-def test_mixed_precision_trains(name: str) -> None:
-    model = small(name).train()
-    batch = random_batch(model.inputs)
-    with torch.autocast("cpu", torch.bfloat16):
-        output = model(batch)
-    losses = model.losses(output, batch, Stage())
-    assert all(loss.isfinite() for loss in losses.values())
-    trained = [weight for weight in model.parameters() if weight.requires_grad]
-    if trained:
-        sum(losses.values()).backward()
-        assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in trained)
-
-
-@by_name
 def test_a_batch_without_its_modality_is_refused(name: str) -> None:
-    batch = GaitBatch({"rgb": torch.zeros(1, 3, 5, 64, 44)}, {"rgb": torch.tensor([5])})
-    with pytest.raises(ModelError, match=r"rgb|holds none of"):
-        small(name)(batch)
+    check_modality_needed(small(name))
 
 
 @by_name
@@ -275,23 +181,10 @@ def test_weights_are_drawn_from_the_seed_alone(name: str) -> None:
     [("gaitset", {}), ("gaitbase", {"strides": (1, 2, 1, 1)}), ("two-stream", {"strides": (1, 2, 1, 1)})],
 )
 def test_training_steps_tell_two_subjects_apart(name: str, fields: dict[str, Any]) -> None:
-    model = small(name, height_px=32, width_px=22, stem_stride=2, bins=(8,), **fields).train()
-    batch = random_batch(model.inputs, num_clips=4, num_frames=2)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    history = []
-    for _ in range(12):
-        loss = sum(model.losses(model(batch), batch, Stage()).values())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        history.append(loss.item())
-    assert history[-1] < 0.7 * history[0]
+    model = small(name, height_px=32, width_px=22, stem_stride=2, bins=(8,), **fields)
+    check_learning(model, batch=synthetic_batch(model.inputs, num_frames=2), num_steps=12, share=0.7)
 
 
-@pytest.mark.parametrize("name", ["gaitset", "gaitpart", "gaitgl", "gln", "gaitbase", "two-stream"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in FITTED])
 def test_losses_without_labels_are_refused(name: str) -> None:
-    model = small(name)
-    batch = random_batch(model.inputs)
-    batch.labels = None
-    with pytest.raises(ModelError, match="losses need labels"):
-        model.losses(model(batch), batch, Stage())
+    check_labels_needed(small(name))

@@ -1,18 +1,24 @@
 """The contract of the plugin and of its models: every model, every preset."""
 
-import importlib
-import subprocess
-import sys
 from typing import Any
 
 import pytest
-import torch
 from gaitbench_lidar import plugin
+from gaitbench_lidar.records import DATASETS, MODALITIES
 
-from gaitbench.recipe import Preset, Stage
-from gaitbench.specs import API_VERSION, ModelSpec
-from gaitbench.testing import check_model
-from gaitbench.testing.synthetic import synthetic_batch
+from gaitbench.model import GaitModel
+from gaitbench.recipe import Recipe
+from gaitbench.testing import (
+    check_labels_needed,
+    check_learning,
+    check_lengths,
+    check_modality_needed,
+    check_model,
+    check_plugin,
+    check_recipe,
+    load_preset,
+    load_presets,
+)
 
 SMALL: dict[str, dict[str, Any]] = {
     "lidargait++": {
@@ -22,70 +28,63 @@ SMALL: dict[str, dict[str, Any]] = {
         "num_neighbours": 4,
         "point_width": 12,
         "embedding_width": 6,
-        "num_classes": 3,
     },
 }
 """Sizes at which a test takes milliseconds."""
-SPECS = {spec.name: spec for spec in plugin.MODELS}
-by_name = pytest.mark.parametrize("name", SPECS)
+NAMES = [spec.name for spec in plugin.MODELS]
+PRESETS = [(name, preset) for name in NAMES for preset in load_presets(name)]
+by_name = pytest.mark.parametrize("name", NAMES)
 
 
-def load(target: str) -> Any:
-    module, _, attribute = target.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+def small(name: str) -> GaitModel:
+    return load_preset(name, "paper", config=SMALL[name], num_classes=3).model
 
 
-class Recorder:
-    def __init__(self) -> None:
-        self.specs: list[ModelSpec] = []
-
-    def add(self, spec: ModelSpec) -> None:
-        self.specs.append(spec)
+def test_plugin() -> None:
+    info = check_plugin("gaitbench-lidar")
+    assert info.components == tuple((spec.kind, spec.name) for spec in (*plugin.MODELS, *MODALITIES, *DATASETS))
 
 
-def test_registers_every_model_once() -> None:
-    recorder = Recorder()
-    plugin.gaitbench_register(recorder)
-    assert tuple(recorder.specs) == plugin.MODELS
-    assert len(SPECS) == len(plugin.MODELS)
-    assert plugin.api_version == API_VERSION
-
-
-def test_listing_imports_no_model_code() -> None:
-    code = "import sys, gaitbench_lidar.plugin; print(sorted({'torch', 'numpy', 'pydantic'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+@by_name
+def test_has_the_presets_that_users_ask_for(name: str) -> None:
+    assert {"quick", "paper"} <= set(load_presets(name))
 
 
 @by_name
 def test_contract(name: str) -> None:
-    spec = SPECS[name]
-    torch.manual_seed(0)
-    check_model(load(spec.target)(load(spec.config)(**SMALL[name])), num_frames=3)
+    check_model(small(name), num_frames=3)
+
+
+@pytest.mark.parametrize(("name", "preset"), PRESETS)
+def test_recipe_can_be_trained(name: str, preset: str) -> None:
+    check_recipe(*load_preset(name, preset, config=SMALL[name], num_classes=3), num_frames=3)
 
 
 @by_name
-def test_presets_are_complete_and_buildable(name: str) -> None:
-    spec = SPECS[name]
-    presets: dict[str, Preset] = load(spec.presets)
-    assert {"quick", "paper"} <= set(presets)
-    for preset in presets.values():
-        config = load(spec.config)(**preset.config)
-        with torch.device("meta"):
-            model = load(spec.target)(config)
-        assert {entry.modality for entry in model.inputs} <= set(spec.inputs)
-        # What a record stores must build the same model again, also after a trip through JSON.
-        assert load(spec.config).model_validate_json(config.model_dump_json()) == config
+def test_quick_preset_trains_at_its_own_size(name: str) -> None:
+    check_recipe(*load_preset(name, "quick"), num_frames=2)
 
 
 @by_name
-def test_loss_weights_name_losses_that_exist(name: str) -> None:
-    spec = SPECS[name]
-    torch.manual_seed(0)
-    model = load(spec.target)(load(spec.config)(**SMALL[name]))
-    batch = synthetic_batch(model.inputs, num_frames=2, num_classes=3)
-    losses = model.losses(model(batch), batch, Stage())
-    presets: dict[str, Preset] = load(spec.presets)
-    for preset in presets.values():
-        for stage in preset.recipe.stages:
-            assert set(stage.loss_weights) <= set(losses)
+def test_mixed_precision_trains(name: str) -> None:
+    check_recipe(small(name), Recipe(precision="bf16-mixed"), num_frames=3)
+
+
+@by_name
+def test_padding_and_company_change_nothing(name: str) -> None:
+    check_lengths(small(name), (4, 2, 1))
+
+
+@by_name
+def test_a_batch_without_points_is_refused(name: str) -> None:
+    check_modality_needed(small(name))
+
+
+@by_name
+def test_losses_without_labels_are_refused(name: str) -> None:
+    check_labels_needed(small(name), num_frames=2)
+
+
+@by_name
+def test_training_steps_tell_subjects_apart(name: str) -> None:
+    check_learning(small(name))

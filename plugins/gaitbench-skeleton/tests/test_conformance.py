@@ -1,23 +1,29 @@
-"""The contract of a plugin and of its models: every model, every preset."""
+"""The contract of the plugin and of its models: every model, every preset."""
 
-import importlib
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 import torch
 from gaitbench_skeleton import plugin
-from pydantic import BaseModel
 
-from gaitbench.errors import ModelError, ShapeError
-from gaitbench.model import GaitBatch, GaitModel
-from gaitbench.recipe import Preset, Stage
-from gaitbench.specs import API_VERSION, ModelSpec
-from gaitbench.testing import check_model
+from gaitbench.errors import ShapeError
+from gaitbench.model import GaitBatch, GaitModel, InputSpec
+from gaitbench.recipe import Recipe, Stage
+from gaitbench.testing import (
+    check_labels_needed,
+    check_learning,
+    check_lengths,
+    check_modality_needed,
+    check_model,
+    check_plugin,
+    check_recipe,
+    load_preset,
+    load_presets,
+    synthetic_batch,
+)
 
 GRAPH = {"main_channels": (4, 8, 8), "reduction": 2, "num_frames": 6, "embedding_width": 12}
-GPGAIT = {"channels": (8, 12), "num_shared": 1, "embedding_width": 8, "num_classes": 3}
+GPGAIT = {"channels": (8, 12), "num_shared": 1, "embedding_width": 8}
 SMALL: dict[str, dict[str, Any]] = {
     "gaitgraph": {"branch_channels": (3, 8, 4), **GRAPH},
     "gaitgraph2": {"branch_channels": (5, 8, 4), **GRAPH},
@@ -36,81 +42,26 @@ SMALL: dict[str, dict[str, Any]] = {
     "gpgait++": GPGAIT,
 }
 """Sizes at which a test takes milliseconds."""
-SPECS = {spec.name: spec for spec in plugin.MODELS}
-by_name = pytest.mark.parametrize("name", SPECS)
+NAMES = [spec.name for spec in plugin.MODELS]
+PRESETS = [(name, preset) for name in NAMES for preset in load_presets(name)]
+JOINTS = (InputSpec(modality="skeleton2d", channels=3),)
+by_name = pytest.mark.parametrize("name", NAMES)
 
 
-def load(target: str) -> Any:
-    module, _, attribute = target.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+def small(name: str) -> GaitModel:
+    return load_preset(name, "paper", config=SMALL[name], num_classes=3).model
 
 
-def small(name: str, **fields: object) -> GaitModel:
-    config_class: type[BaseModel] = load(SPECS[name].config)
-    torch.manual_seed(0)
-    model: GaitModel = load(SPECS[name].target)(config_class.model_validate({**SMALL[name], **fields}))
-    return model.eval()
-
-
-def a_batch(num_clips: int = 4, num_frames: int = 9, seed: int = 0) -> GaitBatch:
-    """Jittering people in pixels, each at a place of their own."""
-    rng = torch.Generator().manual_seed(seed)
-    body = 100 * torch.randn(num_clips, 3, 1, 17, generator=rng)
-    joints = 500 + body + 10 * torch.randn(num_clips, 3, num_frames, 17, generator=rng)
-    joints[:, 2] = torch.rand(num_clips, num_frames, 17, generator=rng)
-    lengths = torch.full((num_clips,), num_frames)
-    return GaitBatch({"skeleton2d": joints}, {"skeleton2d": lengths}, labels=torch.arange(num_clips) // 2)
-
-
-def embed(model: GaitModel, batch: GaitBatch) -> torch.Tensor:
-    with torch.no_grad():
-        return model(batch).embedding
-
-
-class Recorder:
-    def __init__(self) -> None:
-        self.specs: list[ModelSpec] = []
-
-    def add(self, spec: ModelSpec) -> None:
-        self.specs.append(spec)
-
-
-def test_registers_every_model_once() -> None:
-    recorder = Recorder()
-    plugin.gaitbench_register(recorder)
-    assert tuple(recorder.specs) == plugin.MODELS
-    assert len(SPECS) == len(plugin.MODELS)
-    assert plugin.api_version == API_VERSION
-
-
-def test_listing_imports_no_model_code() -> None:
-    code = "import sys, gaitbench_skeleton.plugin; print(sorted({'torch', 'numpy', 'pydantic'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+def test_plugin() -> None:
+    info = check_plugin("gaitbench-skeleton")
+    assert info.components == tuple((spec.kind, spec.name) for spec in plugin.MODELS)
 
 
 @by_name
-def test_presets_are_complete_and_buildable(name: str) -> None:
-    spec = SPECS[name]
-    presets: dict[str, Preset] = load(spec.presets)
+def test_has_the_presets_that_users_ask_for(name: str) -> None:
+    presets = load_presets(name)
     assert {"quick", "paper"} <= set(presets)
     assert presets["quick"].note
-    for preset in presets.values():
-        config = load(spec.config)(**preset.config)
-        with torch.device("meta"):
-            model = load(spec.target)(config)
-        assert {entry.modality for entry in model.inputs} <= set(spec.inputs)
-        # What a record stores must build the same model again, also after a trip through JSON.
-        assert load(spec.config).model_validate_json(config.model_dump_json()) == config
-
-
-@by_name
-def test_quick_preset_takes_a_step(name: str) -> None:
-    spec = SPECS[name]
-    model = load(spec.target)(load(spec.config)(**load(spec.presets)["quick"].config)).train()
-    batch = a_batch(num_frames=18)
-    sum(model.losses(model(batch), batch, Stage()).values()).backward()
-    assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in model.parameters())
 
 
 @by_name
@@ -118,48 +69,51 @@ def test_contract(name: str) -> None:
     check_model(small(name), num_frames=11)
 
 
+@pytest.mark.parametrize(("name", "preset"), PRESETS)
+def test_recipe_can_be_trained(name: str, preset: str) -> None:
+    check_recipe(*load_preset(name, preset, config=SMALL[name], num_classes=3))
+
+
+@by_name
+def test_quick_preset_trains_at_its_own_size(name: str) -> None:
+    check_recipe(*load_preset(name, "quick"), num_frames=18)
+
+
+@by_name
+def test_mixed_precision_trains(name: str) -> None:
+    check_recipe(small(name), Recipe(precision="bf16-mixed"))
+
+
+@by_name
+def test_mixed_precision_leaves_losses_and_embeddings_whole(name: str) -> None:
+    model, batch = small(name), synthetic_batch(JOINTS)
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = model.losses(model(batch), batch, Stage())
+        with torch.no_grad():
+            embedding = model.eval()(batch).embedding
+    assert all(loss.dtype == torch.float32 and loss.isfinite() for loss in losses.values())
+    assert embedding.dtype == torch.float32
+
+
 @by_name
 def test_padding_and_company_change_nothing(name: str) -> None:
     model = small(name)
     assert model.padding == "masked"
-    batch, lengths = a_batch(), [9, 2, 6, 1]
-    joints = batch.inputs["skeleton2d"]
-    for row, length in enumerate(lengths):
-        joints[row, :, length:] = 7.0
-    together = embed(model, GaitBatch({"skeleton2d": joints}, {"skeleton2d": torch.tensor(lengths)}))
-    for row, length in enumerate(lengths):
-        clip = joints[row : row + 1, :, :length]
-        alone = embed(model, GaitBatch({"skeleton2d": clip}, {"skeleton2d": torch.tensor([length])}))
-        torch.testing.assert_close(together[row : row + 1], alone, rtol=1e-4, atol=1e-5)
+    check_lengths(model, (9, 2, 6, 1))
 
 
 @by_name
 @pytest.mark.parametrize("num_frames", [1, 2, 720])
 def test_sequences_of_any_length_are_embedded(name: str, num_frames: int) -> None:
-    embedding = embed(small(name), a_batch(2, num_frames))
-    assert embedding.isfinite().all()
-    assert not torch.equal(embedding[0], embedding[1])
-
-
-@by_name
-def test_mixed_precision_trains(name: str) -> None:
-    model, batch = small(name).train(), a_batch()
-    with torch.autocast("cpu", torch.bfloat16):
-        output = model(batch)
-        losses = model.losses(output, batch, Stage())
-    assert all(loss.dtype == torch.float32 and loss.isfinite() for loss in losses.values())
-    sum(losses.values()).backward()
-    assert all(weight.grad.isfinite().all() for weight in model.parameters())
-    with torch.autocast("cpu", torch.bfloat16):
-        assert embed(model.eval(), batch).dtype == torch.float32
+    check_lengths(small(name), (num_frames,))
 
 
 @pytest.mark.parametrize("name", ["gaitgraph", "gaitgraph2", "gaittr", "gaitmixer"])
 def test_training_repeats_for_a_seed_and_step(name: str) -> None:
-    model = small(name).train()
+    model = small(name)
 
     def losses(seed: int, step: int) -> list[float]:
-        batch = a_batch()
+        batch = synthetic_batch(JOINTS, num_frames=9)
         batch.step = step
         torch.manual_seed(seed)
         state = {key: value.clone() for key, value in model.state_dict().items()}
@@ -174,9 +128,7 @@ def test_training_repeats_for_a_seed_and_step(name: str) -> None:
 
 @by_name
 def test_a_batch_without_skeletons_is_refused(name: str) -> None:
-    batch = GaitBatch({"silhouette": torch.zeros(1, 1, 5, 64, 44)}, {"silhouette": torch.tensor([5])})
-    with pytest.raises(ModelError, match="holds silhouette, but the model reads skeleton2d"):
-        small(name)(batch)
+    check_modality_needed(small(name))
 
 
 @by_name
@@ -189,21 +141,9 @@ def test_other_skeletons_are_refused(name: str, shape: tuple[int, ...]) -> None:
 
 @by_name
 def test_losses_without_labels_are_refused(name: str) -> None:
-    model, batch = small(name), a_batch()
-    batch.labels = None
-    with pytest.raises(ModelError, match="losses need labels"):
-        model.losses(model(batch), batch, Stage())
+    check_labels_needed(small(name))
 
 
 @by_name
 def test_training_steps_tell_subjects_apart(name: str) -> None:
-    model, batch = small(name).train(), a_batch()
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    history = []
-    for _ in range(15):
-        loss = sum(model.losses(model(batch), batch, Stage()).values())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        history.append(loss.item())
-    assert min(history[-3:]) < 0.8 * history[0]
+    check_learning(small(name), batch=synthetic_batch(JOINTS, num_frames=9))
