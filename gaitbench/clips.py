@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from gaitbench.augment import AugmentDraw, AugmentPlan, draw_augment
+from gaitbench.card import StreamInfo
 from gaitbench.dataset import GaitDataset
 from gaitbench.errors import DatasetError, ShapeError
 from gaitbench.memory import keep_freed_memory
@@ -31,7 +32,7 @@ _NO_AUGMENT = AugmentConfig()
 
 
 class ClipSampler:
-    """P x K batches of clips from the training sequences, assembled whole.
+    """P x K or flat batches of clips from the training sequences, assembled whole.
 
     Args:
         dataset: The training sequences.
@@ -84,14 +85,18 @@ class ClipSampler:
             step: 0 or more.
 
         Returns:
-            Clips of ``subjects_per_batch * sequences_per_subject`` sequences, those of one subject side by side.
+            Clips of ``subjects_per_batch * sequences_per_subject`` sequences, those of one subject side by side; or of
+            ``batch_size`` sequences in random order.
         """
         rng = torch.Generator().manual_seed(derive_seed(self._seed, "clips", step))
         clips = self._clips
-        sequence = self._groups.draw(clips.subjects_per_batch, clips.sequences_per_subject, rng)
-        length = clips.num_frames
+        if clips.batch_size is not None:
+            sequence = _deal(len(self._labels), clips.batch_size, rng)
+        else:
+            sequence = self._groups.draw(clips.subjects_per_batch, clips.sequences_per_subject, rng)
+        length = torch.full((len(sequence),), clips.num_frames)
         if clips.max_frames is not None:
-            length = int(torch.randint(length, max(length, clips.max_frames) + 1, (), generator=rng))
+            length = torch.randint(clips.num_frames, clips.max_frames + 1, (len(sequence),), generator=rng)
         available = self._streams.num_moments[sequence]
         if clips.order == "ordered":
             moment = _ordered(available, length, clips.skip, rng)
@@ -105,7 +110,11 @@ class ClipSampler:
             )
             for stream in self._streams.all
         }
-        num_frames = torch.full((len(sequence),), length, device=self._device)
+        if clips.max_frames is not None:
+            is_padding = (torch.arange(moment.shape[1]) >= length[:, None]).to(self._device)  # [B, T]
+            for stream in self._streams.all:
+                inputs[stream.spec.modality].movedim(stream.time_axis, 1)[is_padding] = 0
+        num_frames = length.to(self._device)
         return GaitBatch(
             inputs=inputs,
             num_frames=dict.fromkeys(inputs, num_frames),
@@ -198,7 +207,13 @@ def check_inputs(dataset: GaitDataset, inputs: Sequence[InputSpec]) -> None:
         where = f"{dataset.card.name}: {spec.modality}"
         shape = bank.info.frame_shape
         channels = shape[0] if bank.modality.kind == "raster" else shape[-1]
-        if spec.colour_map == "jet":
+        if bank.info.colour_map == "jet":
+            if spec.channels not in (1, 3):
+                raise DatasetError(
+                    f"{where} is a range image in false colours, the model reads {spec.channels} channels instead of 3 "
+                    "colours or 1 distance; choose another model or modality"
+                )
+        elif spec.colour_map == "jet":
             if bank.modality.dtype != "uint8" or channels != 1 or spec.channels != 3:
                 raise DatasetError(
                     f"{where} has {channels} channels of {bank.modality.dtype}, the model wants {spec.channels} "
@@ -215,7 +230,7 @@ def check_inputs(dataset: GaitDataset, inputs: Sequence[InputSpec]) -> None:
         if bank.modality.kind == "points" and spec.num_points is None:
             raise DatasetError(f"{where} is a point cloud, the model does not say how many points it reads per frame")
         if bank.modality.kind == "raster":
-            _Raster.of(spec, bank.modality, shape[1], shape[2], where)
+            _Raster.of(spec, bank.modality, shape[1], shape[2], where, info=bank.info)
 
 
 def to_input(frames: Tensor, spec: InputSpec) -> Tensor:
@@ -240,6 +255,8 @@ def to_input(frames: Tensor, spec: InputSpec) -> Tensor:
     if frames.ndim == 5:
         batch, length, channels, height, width = frames.shape
         target = _Raster.of(spec, None, height, width)
+        # Three channels are coloured already.
+        target = target._replace(is_jet=target.is_jet and channels == 1)
         out_channels = 3 if target.is_jet else channels
         out = torch.empty((batch, out_channels, length, target.height, target.columns), device=frames.device)
         target.fill(frames, out, None)
@@ -273,9 +290,9 @@ class _Stream(NamedTuple):
             return to_input(self.bank.sample_points(sequence, frame, chosen, device), self.spec)
         if self.bank.modality.kind == "joints":
             return to_input(self.bank.gather(sequence, frame, device), self.spec)
-        channels, height, width = self.bank.info.frame_shape
-        target = _Raster.of(self.spec, self.bank.modality, height, width)
-        shape = (*frame.shape, 3 if self.spec.colour_map == "jet" else channels)
+        _, height, width = self.bank.info.frame_shape
+        target = _Raster.of(self.spec, self.bank.modality, height, width, info=self.bank.info)
+        shape = (*frame.shape, self.spec.channels)
         out = torch.empty((shape[0], shape[2], shape[1], target.height, target.columns), device=device)
         # Inference mode makes hundreds of small calls cheaper; what it writes to is made outside, so that a network can
         # be trained on it.
@@ -292,6 +309,7 @@ class _Streams:
         self, dataset: GaitDataset, inputs: Sequence[InputSpec], cache: CacheMode, device: torch.device
     ) -> None:
         self.all = [_Stream(dataset.bank(spec.modality).cached(cache, device), spec) for spec in inputs]
+        _check_clocks(dataset.card.name, self.all)
         self._rate = min(stream.bank.info.frame_rate_hz for stream in self.all)
         lasting = [
             np.floor((stream.bank.num_frames - 1) * (self._rate / stream.bank.info.frame_rate_hz) + 1e-6)
@@ -307,6 +325,17 @@ class _Streams:
             return moment
         last = torch.from_numpy(stream.bank.num_frames)[sequence] - 1
         return torch.minimum((moment * ratio + 0.5).long(), last[:, None])
+
+
+def _check_clocks(name: str, streams: Sequence[_Stream]) -> None:
+    """Stop where frames that are to be seen together were taken by clocks that nobody compared."""
+    clocks = {stream.spec.modality: stream.bank.info.clock for stream in streams}
+    if len(set(clocks.values())) > 1:
+        found = ", ".join(f"{modality} by that of {clock or 'the dataset'}" for modality, clock in clocks.items())
+        raise DatasetError(
+            f"{name}: streams that were timed by different clocks cannot be read together ({found}); prepare a folder "
+            "with synchronised streams, see the dataset's options in `gaitbench info`"
+        )
 
 
 class _Groups(NamedTuple):
@@ -336,31 +365,50 @@ class _Groups(NamedTuple):
         return self.order[self.first[label][:, None] + within].reshape(-1)
 
 
-def _distinct(available: Tensor, wanted: int, rng: torch.Generator) -> Tensor:
-    """``[B, wanted]`` int64 numbers below ``available`` in random order, distinct where there are enough."""
+def _deal(available: int, wanted: int, rng: torch.Generator) -> Tensor:
+    """``[wanted]`` int64 numbers below ``available`` in random order, none twice before all have come."""
+    rounds = [torch.rand(available, generator=rng).argsort() for _ in range(-(-wanted // available))]
+    return torch.cat(rounds)[:wanted]
+
+
+def _distinct(available: Tensor, wanted: int, rng: torch.Generator, own: Tensor | None = None) -> Tensor:
+    """``[B, wanted]`` int64 numbers below ``available`` in random order, distinct where there are enough.
+
+    With ``own`` ``[B]`` that many of each row count, and only they need be distinct.
+    """
     widest = max(int(available.max()), wanted)
     key = torch.rand((len(available), widest), generator=rng)
     is_real = torch.arange(widest) < available[:, None]
     distinct = key.masked_fill_(~is_real, -1.0).topk(wanted, dim=1).indices
     share = torch.rand((len(available), wanted), generator=rng, dtype=torch.float64)
-    too_few = available < wanted
+    too_few = available < (wanted if own is None else own)
+    if own is not None:
+        # Behind what counts, a row may have run out of numbers.
+        distinct = torch.minimum(distinct, available[:, None] - 1)
     if not bool(too_few.any()):
         return distinct
     return torch.where(too_few[:, None], (share * available[:, None]).long(), distinct)
 
 
-def _unordered(num_frames: Tensor, length: int, rng: torch.Generator) -> Tensor:
-    """``[B, length]`` random frames in random order."""
-    return _distinct(num_frames, length, rng)
+def _unordered(num_frames: Tensor, length: Tensor, rng: torch.Generator) -> Tensor:
+    """``[B, T]`` random frames in random order, of which the first ``length`` ``[B]`` of each row count."""
+    return _distinct(num_frames, int(length.max()), rng, length)
 
 
-def _ordered(num_frames: Tensor, length: int, skip: int, rng: torch.Generator) -> Tensor:
-    """``[B, length]`` rising frames of a random window, which goes on at the beginning where a sequence is short."""
-    window = length + skip
+def _ordered(num_frames: Tensor, length: Tensor, skip: int, rng: torch.Generator) -> Tensor:
+    """``[B, T]`` rising frames of a random window, which goes on at the beginning where a sequence is short.
+
+    The first ``length`` ``[B]`` of each row count.
+    """
+    longest, window = int(length.max()), length + skip
     repeats = torch.where(num_frames < window, -(-window // num_frames), 1)
     room = num_frames * repeats - window + 1
     start = (torch.rand(len(num_frames), generator=rng, dtype=torch.float64) * room).long()
-    kept = torch.rand((len(num_frames), window), generator=rng).topk(length, dim=1).indices.sort(dim=1).values
+    key = torch.rand((len(num_frames), longest + skip), generator=rng)
+    key = key.masked_fill_(torch.arange(longest + skip) >= window[:, None], -1.0)
+    kept = key.topk(longest, dim=1).indices
+    # What does not count sorts behind what does.
+    kept = kept.masked_fill_(torch.arange(longest) >= length[:, None], longest + skip).sort(dim=1).values
     return (start[:, None] + kept) % num_frames[:, None]
 
 
@@ -401,11 +449,22 @@ class _Raster(NamedTuple):
     """What values are divided by."""
     is_jet: bool
     """True where one channel becomes three false-colour ones."""
+    is_uncoloured: bool
+    """True where three false-colour channels become one again."""
     mode: Literal["bilinear", "nearest"]
     """How moved pixels are read: the indices of class maps must not be blended."""
 
     @classmethod
-    def of(cls, spec: InputSpec, modality: Modality | None, height: int, width: int, where: str = "") -> "_Raster":
+    def of(
+        cls,
+        spec: InputSpec,
+        modality: Modality | None,
+        height: int,
+        width: int,
+        where: str = "",
+        *,
+        info: StreamInfo | None = None,
+    ) -> "_Raster":
         """Fit frames of one size to a model; raises :class:`DatasetError` when they do not fit."""
         wanted = spec.height_px or height
         repeat, rest = divmod(wanted, height)
@@ -425,13 +484,16 @@ class _Raster(NamedTuple):
                 "prepare the dataset in another size, or configure the model for this one"
             )
         is_jet = spec.colour_map == "jet"
+        is_coloured = info is not None and info.colour_map == "jet"
+        scale_to_unit = 1.0 if info is None else info.scale_to_unit
         return cls(
             repeat=repeat,
             height=wanted,
             width=width * repeat,
             columns=columns,
-            scale=spec.scale * (255.0 if is_jet else 1.0),
-            is_jet=is_jet,
+            scale=spec.scale * (255.0 if is_jet else 1.0 / scale_to_unit),
+            is_jet=is_jet and not is_coloured,
+            is_uncoloured=is_coloured and spec.channels == 1,
             mode="nearest" if modality is not None and modality.unit == "class" else "bilinear",
         )
 
@@ -443,6 +505,10 @@ class _Raster(NamedTuple):
         """``[B, T, C, H, W]`` decoded to ``[B, C, T, H', W']`` float32, changed as planned before the cut."""
         if self.is_jet:
             frames = _jet_table(frames.device)[frames[:, :, 0].long()].permute(0, 1, 4, 2, 3)
+        elif self.is_uncoloured:
+            from gaitbench.projection import unjet
+
+            frames = unjet(frames.movedim(2, -1))[:, :, None]
         if frames.dtype == torch.uint16:
             frames = frames.float()
         x = frames.transpose(1, 2)

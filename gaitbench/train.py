@@ -39,10 +39,11 @@ from gaitbench.distributed import gather_output, map_output, slice_batch, slice_
 from gaitbench.errors import ModelError, NotFiniteError, OutputError, TrainingError
 from gaitbench.layers import channels_last
 from gaitbench.model import ClosedFormModel, GaitBatch, GaitModel
-from gaitbench.optim import build_optimizer, freeze, lr_factor, set_lr
+from gaitbench.optim import build_optimizer, freeze, set_rates
 from gaitbench.progress import track
 from gaitbench.recipe import Recipe, Stage
 from gaitbench.seeding import derive_seed, deterministic
+from gaitbench.start_weights import start_weights
 
 __all__ = ["BatchSource", "TrainResult", "TrainingData", "train", "training_identity"]
 
@@ -172,6 +173,11 @@ class _Step(nn.Module):
         super().__init__()
         self.model = model
         self.stage = stage
+        if stage.clips.max_frames is not None and model.padding == "refused":
+            raise TrainingError(
+                f"stage {stage.name!r} draws the length of every clip by itself, and {type(model).__name__} takes "
+                "clips of equal length only; leave max_frames out"
+            )
         self.rank = fabric.global_rank
         self.world_size = fabric.world_size
 
@@ -255,6 +261,8 @@ class _Trainer:
             self.recent.extend(state.recent)
             self.earlier_seconds = state.seconds
             self.saved_at = (first, start)
+        elif self.recipe.start_from is not None:
+            start_weights(self.model, self.recipe.start_from)
         self.log.open(first, start)
         try:
             for index, stage in enumerate(self.recipe.stages):
@@ -374,8 +382,7 @@ class _Trainer:
     def _one_step(
         self, index: int, stage: Stage, step: int, module: nn.Module, optimizer: torch.optim.Optimizer, batch: GaitBatch
     ) -> None:
-        lr = stage.optimizer.lr * lr_factor(stage.schedule, step, stage.iterations)
-        set_lr(optimizer, lr)
+        lr = set_rates(optimizer, stage.optimizer, stage.schedule, step, stage.iterations)
         losses: dict[str, Tensor] = module(batch, derive_seed(self.seed, index, step))
         # Weight 0 says that a stage does without a loss; the model need not compute it then.
         if unknown := sorted(name for name, weight in stage.loss_weights.items() if weight and name not in losses):

@@ -222,7 +222,8 @@ def _fitting_config(
         for name in ordered:
             preset = presets[name]
             assert isinstance(preset, Preset)
-            candidates[name] = preset.config
+            # The weights know better for how many subjects they were trained.
+            candidates[name] = {key: value for key, value in preset.config.items() if key != "num_classes"}
     failures: dict[str, str] = {}
     for name, fields in candidates.items():
         fitted = _with_classes(spec, registry, fields, weights)

@@ -139,7 +139,8 @@ def test_every_sequence_and_subject_is_drawn_equally_often(dataset: GaitDataset)
     seed=st.integers(0, 2**31),
 )
 def test_unordered(num_frames: list[int], length: int, seed: int) -> None:
-    frames = module._unordered(torch.tensor(num_frames), length, torch.Generator().manual_seed(seed))
+    lengths = torch.full((len(num_frames),), length)
+    frames = module._unordered(torch.tensor(num_frames), lengths, torch.Generator().manual_seed(seed))
     assert frames.shape == (len(num_frames), length)
     for row, available in zip(frames.tolist(), num_frames, strict=True):
         assert min(row) >= 0
@@ -155,7 +156,8 @@ def test_unordered(num_frames: list[int], length: int, seed: int) -> None:
     seed=st.integers(0, 2**31),
 )
 def test_ordered(num_frames: list[int], length: int, skip: int, seed: int) -> None:
-    frames = module._ordered(torch.tensor(num_frames), length, skip, torch.Generator().manual_seed(seed))
+    lengths = torch.full((len(num_frames),), length)
+    frames = module._ordered(torch.tensor(num_frames), lengths, skip, torch.Generator().manual_seed(seed))
     for row, available in zip(frames.tolist(), num_frames, strict=True):
         step = np.diff(row) % available if available > 1 else np.zeros(length - 1)
         if available >= length + skip:
@@ -169,22 +171,97 @@ def test_ordered(num_frames: list[int], length: int, skip: int, seed: int) -> No
 
 def test_short_sequence_is_repeated_whole() -> None:
     generator = torch.Generator().manual_seed(0)
-    rows = {tuple(module._ordered(torch.tensor([3]), 5, 0, generator)[0].tolist()) for _ in range(50)}
+    rows = {tuple(module._ordered(torch.tensor([3]), torch.tensor([5]), 0, generator)[0].tolist()) for _ in range(50)}
     # ceil(5 / 3) = 2 repeats give 0 1 2 0 1 2, in which a window of 5 starts at 0 or 1.
     assert rows == {(0, 1, 2, 0, 1), (1, 2, 0, 1, 2)}
 
 
 def test_ordered_windows_start_everywhere() -> None:
-    frames = module._ordered(torch.full((4000,), 10), 4, 2, torch.Generator().manual_seed(0))
+    frames = module._ordered(torch.full((4000,), 10), torch.full((4000,), 4), 2, torch.Generator().manual_seed(0))
     assert set(frames[:, 0].tolist()) == set(range(7))
     assert set(frames[:, -1].tolist()) == set(range(3, 10))
 
 
-def test_length_of_clips_is_drawn_per_batch(dataset: GaitDataset) -> None:
-    source = sampler(dataset, num_frames=4, max_frames=6)
-    lengths = [source.batch(step).inputs["silhouette"].shape[2] for step in range(40)]
-    assert set(lengths) == {4, 5, 6}
-    assert source.batch(3).num_frames["silhouette"].tolist() == [lengths[3]] * 6
+def test_every_frame_of_a_window_is_dropped_equally_often() -> None:
+    """Of n + skip frames, skip are drawn without replacement: each stays in n of n + skip clips."""
+    frames = module._ordered(torch.full((6000,), 6), torch.full((6000,), 4), 2, torch.Generator().manual_seed(0))
+    counts = frames.flatten().bincount(minlength=6)
+    # 4000 expected with a standard deviation of about 37.
+    assert (counts - 4000).abs().max() < 190
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.lists(st.tuples(st.integers(1, 40), st.integers(1, 12)), min_size=1, max_size=8),
+    skip=st.integers(0, 5),
+    is_ordered=st.booleans(),
+    seed=st.integers(0, 2**31),
+)
+def test_clips_of_lengths_of_their_own(rows: list[tuple[int, int]], skip: int, is_ordered: bool, seed: int) -> None:
+    """Each row is what it would be in a batch of its own length; behind its length lie frames that exist."""
+    available, length = (torch.tensor(column) for column in zip(*rows, strict=True))
+    generator = torch.Generator().manual_seed(seed)
+    if is_ordered:
+        frames = module._ordered(available, length, skip, generator)
+    else:
+        frames = module._unordered(available, length, generator)
+    assert frames.shape == (len(rows), int(length.max()))
+    for row, (num_frames, own) in zip(frames.tolist(), rows, strict=True):
+        assert min(row) >= 0
+        assert max(row) < num_frames
+        if is_ordered and num_frames >= own + skip:
+            assert row[:own] == sorted(set(row[:own]))
+            assert row[own - 1] - row[0] < own + skip
+        if not is_ordered and num_frames >= own:
+            assert len(set(row[:own])) == own
+
+
+def test_length_of_clips_is_drawn_for_each_by_itself(dataset: GaitDataset) -> None:
+    source = sampler(dataset, WHOLE, LIDAR, SKELETON, num_frames=4, max_frames=6)
+    seen: list[int] = []
+    for step in range(40):
+        batch = source.batch(step)
+        lengths = batch.num_frames["silhouette"].tolist()
+        assert {name: x.tolist() for name, x in batch.num_frames.items()} == dict.fromkeys(batch.inputs, lengths)
+        seen += lengths
+        for name, axis in (("silhouette", 2), ("skeleton3d", 2), ("lidar", 1)):
+            x = batch.inputs[name].movedim(axis, 1)
+            assert x.shape[1] == max(lengths)
+            for clip, length in zip(x, lengths, strict=True):
+                assert not clip[length:].any()
+                assert name == "lidar" or clip[:length].flatten(1).any(dim=1).all(), "a cloud may be empty"
+    counts = torch.tensor(seen).bincount()
+    # 80 of each expected with a standard deviation of about 7.
+    assert len(counts) == 7
+    assert (counts[4:] - 80).abs().max() < 35
+    with pytest.raises(ValueError, match="max_frames 3 must be num_frames 4 or more"):
+        ClipConfig(num_frames=4, max_frames=3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(available=st.integers(1, 30), wanted=st.integers(1, 90), seed=st.integers(0, 2**31))
+def test_flat_batches_deal_every_sequence_before_one_comes_again(available: int, wanted: int, seed: int) -> None:
+    dealt = module._deal(available, wanted, torch.Generator().manual_seed(seed))
+    assert dealt.shape == (wanted,)
+    counts = dealt.bincount(minlength=available)
+    assert len(counts) == available
+    assert counts.max() - counts.min() <= 1
+
+
+def test_flat_batches_ignore_subjects(dataset: GaitDataset) -> None:
+    labels = labels_of(dataset)
+    source = sampler(dataset, WHOLE, batch_size=5, subjects_per_batch=2, sequences_per_subject=2)
+    drawn = [source.batch(step) for step in range(60)]
+    assert all(batch.inputs["silhouette"].shape[0] == 5 for batch in drawn)
+    there = torch.cat([batch.labels for batch in drawn])  # type: ignore[misc]
+    shares = there.bincount(minlength=int(labels.max()) + 1) / len(there)
+    expected = labels.bincount() / len(labels)
+    assert (shares - expected).abs().max() < 0.09
+    again = sampler(dataset, WHOLE, batch_size=5)
+    for step in (41, 3):
+        assert_equal(again.batch(step), drawn[step])
+    whole = sampler(dataset, WHOLE, batch_size=len(dataset)).batch(0)
+    assert sorted(whole.labels.tolist()) == sorted(labels.tolist())  # type: ignore[union-attr]
 
 
 def test_modalities_of_a_clip_show_the_same_moments(dataset: GaitDataset) -> None:

@@ -5,7 +5,7 @@ Axes: N batch, C channels, T frames, H rows, W columns, D embedding width, P par
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Literal, Self
+from typing import Literal, Protocol, Self
 
 from pydantic import PositiveInt, model_validator
 from torch import Tensor, nn
@@ -126,15 +126,31 @@ class Stem(nn.Sequential):
         return functional.relu(frame_wise(super().forward, x), inplace=True)
 
 
+class StageSizes(Protocol):
+    """What stages are built from: one number for each."""
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Width."""
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Stride in space."""
+
+    @property
+    def num_blocks(self) -> tuple[int, ...]:
+        """Residual blocks."""
+
+
 class Stages(nn.ModuleList):
-    """The four stages of residual blocks, or the last ones of them.
+    """All stages of residual blocks that a configuration names, or the last ones of them.
 
     Args:
         config: Widths, strides and numbers of blocks.
         kinds: Kind of the blocks of the last ``len(kinds)`` stages.
     """
 
-    def __init__(self, config: BlockNetworkConfig, kinds: Sequence[BlockKind]) -> None:
+    def __init__(self, config: StageSizes, kinds: Sequence[BlockKind]) -> None:
         first = len(config.channels) - len(kinds)
         widths = (config.channels[0], *config.channels)
         super().__init__(

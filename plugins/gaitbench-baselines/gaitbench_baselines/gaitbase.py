@@ -15,7 +15,7 @@ from gaitbench.layers.resnet9 import PUBLISHED_KEYS as RESNET9_KEYS
 from gaitbench.losses import batch_all_triplet, part_cross_entropy
 from gaitbench.model import GaitBatch, GaitModel, GaitOutput, InputSpec, labels_of, logits_of
 from gaitbench.recipe import AugmentConfig, ClipConfig, OptimizerConfig, Preset, Recipe, ScheduleConfig, Stage
-from gaitbench_baselines.raster_input import raster_input
+from gaitbench_baselines.raster_input import on_real_frames, raster_input
 
 __all__ = ["LIDARGAIT_PRESETS", "PRESETS", "PUBLISHED_KEYS", "GaitBase", "GaitBaseConfig", "LidarGaitConfig"]
 
@@ -33,8 +33,8 @@ PUBLISHED_KEYS: Mapping[str, str] = MappingProxyType(
 class GaitBaseConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
     """Sizes of GaitBase; the defaults are the published ones."""
 
-    modality: Literal["silhouette", "lidar-depth"] = "silhouette"
-    """The stream it reads: masks, or range images in false colour."""
+    modality: Literal["silhouette", "parsing", "lidar-depth"] = "silhouette"
+    """The stream it reads: masks, maps of part labels, or range images in false colour."""
     height_px: PositiveInt = 64
     """Rows of the input."""
     width_px: PositiveInt = 44
@@ -64,7 +64,7 @@ class GaitBaseConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
 class LidarGaitConfig(GaitBaseConfig, frozen=True):
     """Sizes of LidarGait: GaitBase with the published defaults for SUSTech1K."""
 
-    modality: Literal["silhouette", "lidar-depth"] = "lidar-depth"
+    modality: Literal["silhouette", "parsing", "lidar-depth"] = "lidar-depth"
     """Range images in false colour."""
     width_px: PositiveInt = 64
     """Columns of the input."""
@@ -110,10 +110,10 @@ class GaitBase(GaitModel):
 
     @property
     def inputs(self) -> tuple[InputSpec, ...]:
-        """Silhouettes in [0, 1], or range images as three jet channels in [0, 1]."""
+        """Silhouettes in [0, 1], label numbers as they are, or range images as three jet channels in [0, 1]."""
         config = self.config
-        if config.modality == "silhouette":
-            return (InputSpec(modality="silhouette", height_px=config.height_px, width_px=config.width_px),)
+        if config.modality != "lidar-depth":
+            return (InputSpec(modality=config.modality, height_px=config.height_px, width_px=config.width_px),)
         return (
             InputSpec(
                 modality="lidar-depth",
@@ -125,9 +125,10 @@ class GaitBase(GaitModel):
         )
 
     def forward(self, batch: GaitBatch) -> GaitOutput:
-        """Embed rasters ``[N, C, T, H, W]`` as ``[N, D, P]``; padding changes nothing outside training."""
+        """Embed rasters ``[N, C, T, H, W]`` as ``[N, D, P]``; padding changes nothing."""
         x, num_frames = raster_input(batch, self.config.modality)
-        maps = set_pool(unfold_frames(self.trunk(x), len(x) // len(num_frames)), num_frames)  # [N, C, H, W]
+        features = on_real_frames(self.trunk, x, num_frames) if self.training else self.trunk(x)
+        maps = set_pool(unfold_frames(features, len(x) // len(num_frames)), num_frames)  # [N, C, H, W]
         embedding = self.head(horizontal_pyramid_pool(maps, self.config.bins))
         return GaitOutput(embedding=embedding, logits=self.neck(embedding).logits)
 
@@ -142,17 +143,32 @@ class GaitBase(GaitModel):
         }
 
 
+_NONE = AugmentConfig()
+_STRONG = AugmentConfig(perspective=0.2, flip=0.2, rotate=0.2)
+
+
 def _paper(
-    iterations: int, milestones: tuple[int, ...], clips: ClipConfig, augment: AugmentConfig | None = None
+    iterations: int,
+    milestones: tuple[int, ...],
+    clips: ClipConfig,
+    augment: AugmentConfig = _NONE,
+    cross_entropy: float = 1.0,
 ) -> Recipe:
     stage = Stage(
         iterations=iterations,
         clips=clips,
-        augment=augment or AugmentConfig(perspective=0.2, flip=0.2, rotate=0.2),
+        augment=augment,
         optimizer=OptimizerConfig(name="sgd", lr=0.1),
         schedule=ScheduleConfig(name="multistep", milestones=milestones),
+        loss_weights={"triplet": 1.0, "cross_entropy": cross_entropy},
     )
     return Recipe(stages=(stage,), precision="bf16-mixed")
+
+
+def _clips(subjects: int, sequences: int, num_frames: int = 30, max_frames: int | None = None) -> ClipConfig:
+    return ClipConfig(
+        subjects_per_batch=subjects, sequences_per_subject=sequences, num_frames=num_frames, max_frames=max_frames
+    )
 
 
 def _quick(iterations: int, clips: ClipConfig, augment: AugmentConfig) -> Recipe:
@@ -170,43 +186,26 @@ _USF_GAIT17: dict[str, object] = {"height_px": 32, "width_px": 22, "strides": (1
 _USF_CLIPS = ClipConfig(subjects_per_batch=16, sequences_per_subject=4, num_frames=6)
 _USF_AUGMENT = AugmentConfig(shift=0.5, rescale=0.8, rescale_fraction=0.12, erase=0.3, erase_area=(0.02, 0.2))
 
+_SHORT, _MEDIUM, _LONG = (20_000, 40_000, 50_000), (60_000, 80_000, 100_000), (80_000, 120_000, 150_000)
+_CASIA_B = _paper(60_000, _SHORT, _clips(8, 16), AugmentConfig(rotate=0.3, erase=0.3))
+
 PRESETS: dict[str, Preset] = {
-    "paper": Preset(
-        recipe=_paper(
-            60_000,
-            (20_000, 40_000, 50_000),
-            ClipConfig(subjects_per_batch=8, sequences_per_subject=16, num_frames=30),
-            AugmentConfig(rotate=0.3, erase=0.3),
-        ),
-        note="recipe as published for CASIA-B",
+    "paper": Preset(recipe=_CASIA_B, note="recipe as published for CASIA-B"),
+    "paper@casia-b": Preset(recipe=_CASIA_B),
+    "paper@casia-e": Preset(recipe=_paper(60_000, _SHORT, _clips(8, 32))),
+    "paper@ou-mvlp": Preset(recipe=_paper(120_000, _MEDIUM, _clips(32, 8))),
+    "paper@gait3d": Preset(recipe=_paper(60_000, _SHORT, _clips(32, 4, 10, 50), _STRONG)),
+    "paper@gait3d-parsing": Preset(
+        config={"modality": "parsing"},
+        recipe=_paper(120_000, (40_000, 80_000, 100_000), _clips(32, 2)),
+        note="published numbers compare by the Euclidean distance, the protocol by the cosine",
     ),
-    "paper@ou-mvlp": Preset(
-        recipe=_paper(
-            120_000,
-            (60_000, 80_000, 100_000),
-            ClipConfig(subjects_per_batch=32, sequences_per_subject=8, num_frames=30),
-        )
-    ),
-    "paper@gait3d": Preset(
-        recipe=_paper(
-            60_000,
-            (20_000, 40_000, 50_000),
-            ClipConfig(subjects_per_batch=32, sequences_per_subject=4, num_frames=10, max_frames=50),
-        )
-    ),
-    "paper@grew": Preset(
-        recipe=_paper(
-            180_000,
-            (80_000, 120_000, 150_000),
-            ClipConfig(subjects_per_batch=32, sequences_per_subject=4, num_frames=20, max_frames=40),
-        )
-    ),
-    "paper@ccpg": Preset(
-        recipe=_paper(
-            60_000,
-            (20_000, 40_000, 50_000),
-            ClipConfig(subjects_per_batch=8, sequences_per_subject=16, num_frames=30),
-        )
+    "paper@grew": Preset(recipe=_paper(180_000, _LONG, _clips(32, 4, 20, 40), _STRONG)),
+    "paper@ccpg": Preset(recipe=_paper(60_000, _SHORT, _clips(8, 16))),
+    "paper@hid": Preset(
+        config={"height_px": 128, "width_px": 88},
+        recipe=_paper(60_000, (20_000, 40_000), _clips(16, 8), cross_entropy=0.1),
+        note="128x88 pixels",
     ),
     "quick": Preset(
         config={
@@ -235,16 +234,11 @@ PRESETS: dict[str, Preset] = {
 }
 """Presets by name; ``NAME@DATASET`` goes before ``NAME`` on that dataset."""
 
+_SUSTECH1K = _paper(40_000, (20_000, 30_000), _clips(8, 8, 10))
+
 LIDARGAIT_PRESETS: dict[str, Preset] = {
-    "paper": Preset(
-        recipe=_paper(
-            40_000,
-            (20_000, 30_000),
-            ClipConfig(subjects_per_batch=8, sequences_per_subject=8, num_frames=10),
-            AugmentConfig(),
-        ),
-        note="recipe as published for SUSTech1K",
-    ),
+    "paper": Preset(recipe=_SUSTECH1K, note="recipe as published for SUSTech1K"),
+    "paper@sustech1k": Preset(recipe=_SUSTECH1K),
     "quick": Preset(
         config={**PRESETS["quick"].config, "width_px": 44},
         recipe=PRESETS["quick"].recipe,

@@ -17,7 +17,7 @@ from gaitbench.layers import SeparateBNNeck, SeparateFC, clear_padding, init_par
 from gaitbench.losses import batch_all_triplet, part_cross_entropy
 from gaitbench.model import GaitBatch, GaitModel, GaitOutput, InputSpec, labels_of, logits_of
 from gaitbench.recipe import AugmentConfig, ClipConfig, OptimizerConfig, Preset, Recipe, ScheduleConfig, Stage
-from gaitbench_baselines.raster_input import clip_input
+from gaitbench_baselines.raster_input import clip_input, silhouettes
 from gaitbench_baselines.strips import strip_wise
 
 __all__ = ["PRESETS", "PUBLISHED_KEYS", "GaitGL", "GaitGLConfig", "GeneralisedMean", "GlobalLocalConv", "at_least"]
@@ -142,15 +142,7 @@ class GaitGL(GaitModel):
     @property
     def inputs(self) -> tuple[InputSpec, ...]:
         """Silhouettes in [0, 1]."""
-        config = self.config
-        return (
-            InputSpec(
-                modality="silhouette",
-                height_px=config.height_px,
-                width_px=config.width_px,
-                channels=config.in_channels,
-            ),
-        )
+        return silhouettes(self.config)
 
     def forward(self, batch: GaitBatch) -> GaitOutput:
         """Embed silhouettes ``[N, C, T, H, W]`` as ``[N, D, P]``; padding changes nothing."""
@@ -302,7 +294,7 @@ def _paper(iterations: int, milestones: tuple[int, ...], subjects: int, sequence
         optimizer=OptimizerConfig(name="adam", lr=1e-4, weight_decay=weight_decay),
         schedule=ScheduleConfig(name="multistep", milestones=milestones),
     )
-    return Recipe(stages=(stage,), precision="bf16-mixed", max_test_frames=None, test_frames_per_batch=512)
+    return Recipe(stages=(stage,), precision="bf16-mixed", test_frames_per_batch=512)
 
 
 _WIDE: dict[str, object] = {

@@ -16,7 +16,7 @@ from gaitbench.layers import SeparateFC, horizontal_pyramid_pool, init_parameter
 from gaitbench.losses import batch_all_triplet
 from gaitbench.model import GaitBatch, GaitModel, GaitOutput, InputSpec, labels_of
 from gaitbench.recipe import AugmentConfig, ClipConfig, OptimizerConfig, Preset, Recipe, ScheduleConfig, Stage
-from gaitbench_baselines.raster_input import raster_input
+from gaitbench_baselines.raster_input import raster_input, silhouettes
 from gaitbench_baselines.strips import strip_wise
 
 __all__ = ["PRESETS", "PUBLISHED_KEYS", "FocalConv2d", "GaitPart", "GaitPartConfig", "MicroMotion"]
@@ -110,15 +110,7 @@ class GaitPart(GaitModel):
     @property
     def inputs(self) -> tuple[InputSpec, ...]:
         """Silhouettes in [0, 1]."""
-        config = self.config
-        return (
-            InputSpec(
-                modality="silhouette",
-                height_px=config.height_px,
-                width_px=config.width_px,
-                channels=config.in_channels,
-            ),
-        )
+        return silhouettes(self.config)
 
     def forward(self, batch: GaitBatch) -> GaitOutput:
         """Embed silhouettes ``[N, C, T, H, W]`` as ``[N, D, P]``; padding changes nothing."""
@@ -252,7 +244,7 @@ def _paper(iterations: int, milestone: int, subjects: int, sequences: int) -> Re
         optimizer=OptimizerConfig(name="adam", lr=1e-4, weight_decay=0.0),
         schedule=ScheduleConfig(name="multistep", milestones=(milestone,)),
     )
-    return Recipe(stages=(stage,), precision="bf16-mixed", max_test_frames=None)
+    return Recipe(stages=(stage,), precision="bf16-mixed")
 
 
 _WIDE: dict[str, object] = {"channels": ((32, 32), (64, 64), (128, 128, 256, 256)), "num_strips": (1, 1, 8)}

@@ -37,10 +37,12 @@ PUBLISHED_KEYS: Mapping[str, str] = MappingProxyType(
 class GaitSetConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
     """Sizes of GaitSet; the defaults are those published for CASIA-B."""
 
+    modality: Literal["silhouette", "parsing"] = "silhouette"
+    """The raster it reads: masks, or maps of part labels as on Gait3D-Parsing."""
     height_px: PositiveInt = 64
-    """Rows of the silhouettes."""
+    """Rows of the raster."""
     width_px: PositiveInt = 44
-    """Columns of the silhouettes."""
+    """Columns of the raster."""
     channels: tuple[PositiveInt, PositiveInt, PositiveInt] = (32, 64, 128)
     """Width of the three blocks; (64, 128, 256) for OU-MVLP and GREW."""
     embedding_width: PositiveInt = 256
@@ -89,13 +91,13 @@ class GaitSet(GaitModel):
 
     @property
     def inputs(self) -> tuple[InputSpec, ...]:
-        """Silhouettes in [0, 1]."""
+        """Silhouettes in [0, 1], or maps of label numbers, not divided by anything."""
         config = self.config
-        return (InputSpec(modality="silhouette", height_px=config.height_px, width_px=config.width_px),)
+        return (InputSpec(modality=config.modality, height_px=config.height_px, width_px=config.width_px),)
 
     def forward(self, batch: GaitBatch) -> GaitOutput:
-        """Embed silhouettes ``[N, 1, T, H, W]`` as ``[N, D, P]``; padding changes nothing."""
-        x, num_frames = raster_input(batch, "silhouette")
+        """Embed rasters ``[N, 1, T, H, W]`` as ``[N, D, P]``; padding changes nothing."""
+        x, num_frames = raster_input(batch, self.config.modality)
         clip_frames = len(x) // len(num_frames)
 
         def pool_set(maps: Tensor) -> Tensor:
@@ -152,17 +154,33 @@ def _quick(iterations: int, augment: AugmentConfig, clips: ClipConfig) -> Recipe
 
 
 _WIDE: dict[str, object] = {"channels": (64, 128, 256)}
+_SGD = OptimizerConfig(name="sgd", lr=0.1)
 _ADAM = OptimizerConfig(name="adam", lr=1e-4, weight_decay=0.0)
+_CASIA_B = _paper(
+    40_000, ClipConfig(subjects_per_batch=8, sequences_per_subject=16, num_frames=30), _SGD, (10_000, 20_000, 30_000)
+)
 
 PRESETS: dict[str, Preset] = {
-    "paper": Preset(
+    "paper": Preset(recipe=_CASIA_B, note="sizes and recipe as published for CASIA-B"),
+    "paper@casia-b": Preset(recipe=_CASIA_B),
+    "paper@casia-e": Preset(
         recipe=_paper(
-            40_000,
-            ClipConfig(subjects_per_batch=8, sequences_per_subject=16, num_frames=30),
-            OptimizerConfig(name="sgd", lr=0.1),
-            (10_000, 20_000, 30_000),
+            60_000,
+            ClipConfig(subjects_per_batch=8, sequences_per_subject=32, num_frames=30),
+            _SGD,
+            (20_000, 40_000, 50_000),
         ),
-        note="sizes and recipe as published for CASIA-B",
+        note="sizes as for CASIA-B",
+    ),
+    "paper@gait3d-parsing": Preset(
+        config={"modality": "parsing"},
+        recipe=_paper(
+            180_000,
+            ClipConfig(subjects_per_batch=32, sequences_per_subject=4, num_frames=30),
+            OptimizerConfig(name="adam", lr=1e-3),
+            (30_000, 90_000),
+        ),
+        note="sizes as for CASIA-B; compared by the cosine, which is the protocol's distance",
     ),
     "paper@ou-mvlp": Preset(
         config=_WIDE,

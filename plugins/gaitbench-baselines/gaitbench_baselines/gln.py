@@ -16,7 +16,7 @@ from gaitbench.layers import SeparateFC, horizontal_pyramid_pool, init_parameter
 from gaitbench.losses import batch_all_triplet, part_cross_entropy
 from gaitbench.model import GaitBatch, GaitModel, GaitOutput, InputSpec, labels_of, logits_of
 from gaitbench.recipe import AugmentConfig, ClipConfig, OptimizerConfig, Preset, Recipe, ScheduleConfig, Stage
-from gaitbench_baselines.raster_input import raster_input
+from gaitbench_baselines.raster_input import raster_input, silhouettes
 
 __all__ = ["PRESETS", "PUBLISHED_KEYS", "Gln", "GlnConfig"]
 
@@ -35,8 +35,7 @@ PUBLISHED_KEYS: Mapping[str, str] = MappingProxyType(
         r"reduce_cls\.weight": "compact.classifier.weight",
     }
 )
-"""Published key to ours, for :func:`gaitbench.layers.rename_published`. The four of the compact block are not covered
-by a parity vector."""
+"""Published key to ours, for :func:`gaitbench.layers.rename_published`."""
 
 
 class GlnConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -131,15 +130,7 @@ class Gln(GaitModel):
     @property
     def inputs(self) -> tuple[InputSpec, ...]:
         """Silhouettes in [0, 1]."""
-        config = self.config
-        return (
-            InputSpec(
-                modality="silhouette",
-                height_px=config.height_px,
-                width_px=config.width_px,
-                channels=config.in_channels,
-            ),
-        )
+        return silhouettes(self.config)
 
     def forward(self, batch: GaitBatch) -> GaitOutput:
         """Embed silhouettes ``[N, C, T, H, W]`` as ``[N, D, P]``; padding changes nothing outside training."""

@@ -28,26 +28,31 @@ from gaitbench.layers.residual_3d import ResidualStage
 from gaitbench.losses import batch_all_triplet, part_cross_entropy
 from gaitbench.model import GaitBatch, GaitModel, GaitOutput, InputSpec, labels_of, logits_of
 from gaitbench.recipe import AugmentConfig, ClipConfig, OptimizerConfig, Preset, Recipe, ScheduleConfig, Stage
+from gaitbench_baselines.deepgaitv2 import stage_keys
+from gaitbench_baselines.part_network import HEAD_KEYS
 from gaitbench_baselines.raster_input import raster_input
 
 __all__ = ["PRESETS", "PUBLISHED_KEYS", "Disentangled", "Disentangling", "MultiGait", "MultiGaitConfig", "RasterStream"]
 
 PUBLISHED_KEYS: Mapping[str, str] = MappingProxyType(
     {
-        r"csquare\.conv2\.forward_block\.(\d)\.(.+)": r"disentangle.gates.0.\1.\2",
-        r"csquare\.conv1\.forward_block\.(\d)\.(.+)": r"disentangle.gates.1.\1.\2",
-        r"layer4\.(\d+)\.conv(\d)\.forward_block\.0\.weight": r"last.\1.conv\2.weight",
-        r"layer4\.(\d+)\.conv(\d)\.forward_block\.1\.(.+)": r"last.\1.norm\2.\3",
-        r"layer4\.(\d+)\.shortcut3d\.weight": r"last.\1.temporal.weight",
-        r"layer4\.(\d+)\.sbn\.(.+)": r"last.\1.temporal_norm.\2",
-        r"layer4\.(\d+)\.downsample\.(.+)": r"last.\1.shortcut.\2",
-        r"FCs\.fc_bin": "head.weight",
-        r"BNNecks\.fc_bin": "neck.weight",
-        r"BNNecks\.bn1d\.(.+)": r"neck.norm.\1",
+        r"part(\d)_layer0\.forward_block\.(.+)": r"stems.@\1.\2",
+        **stage_keys(r"part(\d)_layer1", r"first.@\1"),
+        r"(?:csquare|crossattn1)\.conv2\.forward_block\.(\d)\.(.+)": r"disentangle.gates.0.\1.\2",
+        r"(?:csquare|crossattn1)\.conv1\.forward_block\.(\d)\.(.+)": r"disentangle.gates.1.\1.\2",
+        **stage_keys("part1_layer(2)", "streams.0.0"),
+        **stage_keys("part1_layer(3)", "streams.0.1"),
+        **stage_keys("layer(2)", "streams.1.0"),
+        **stage_keys("layer(3)", "streams.1.1"),
+        **stage_keys("part2_layer(2)", "streams.2.0"),
+        **stage_keys("part2_layer(3)", "streams.2.1"),
+        r"fusion\.conv\.forward_block\.0\.weight": "join.weight",
+        **stage_keys("layer(4)", "last"),
+        **HEAD_KEYS,
     }
 )
-"""Published key to ours, for :func:`gaitbench.layers.rename_published`: attention, last stage, head and neck. How
-published checkpoints name the streams between them was not at hand."""
+"""Published key to ours, for :func:`gaitbench.layers.rename_published`. The module that weighs the groups goes by two
+names, depending on the version."""
 
 
 class RasterStream(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):

@@ -26,6 +26,7 @@ from gaitbench.layers.resnet9 import PUBLISHED_KEYS as RESNET9_KEYS
 from gaitbench.losses import batch_all_triplet, part_cross_entropy
 from gaitbench.model import GaitBatch, GaitModel, GaitOutput, InputSpec, labels_of, logits_of
 from gaitbench.recipe import AugmentConfig, ClipConfig, OptimizerConfig, Preset, Recipe, ScheduleConfig, Stage
+from gaitbench_baselines.part_network import HEAD_KEYS
 from gaitbench_baselines.raster_input import raster_input
 
 __all__ = [
@@ -43,18 +44,20 @@ __all__ = [
 PUBLISHED_KEYS: Mapping[str, str] = MappingProxyType(
     {
         **{rf"Backbone\.forward_block\.{key}": f"trunk.{ours}" for key, ours in RESNET9_KEYS.items()},
-        r"FCs\.fc_bin": "head.weight",
-        r"BNNecks\.fc_bin": "neck.weight",
-        r"BNNecks\.bn1d\.(.+)": r"neck.norm.\1",
+        **HEAD_KEYS,
+        r"gammas_(fine|coarse)": r"graphs.\1.inside_weight",
+        r"gcn_(fine|coarse)\.gc(\d)\.(weight|bias)": r"graphs.\1.layers.@\2.\3",
+        r"gcn_(fine|coarse)\.gc(\d)\.bn\.(.+)": r"graphs.\1.layers.@\2.norm.\3",
     }
 )
-"""Published key to ours, for :func:`gaitbench.layers.rename_published`: trunk, head and neck, which are those of
-GaitBase. How published checkpoints name the graphs was not at hand."""
+"""Published key to ours, for :func:`gaitbench.layers.rename_published`."""
 
 
 class PartGraphConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
     """Which labels of the maps make the nodes of a graph, and which nodes are neighbours."""
 
+    name: str = Field("parts", pattern=r"[a-z0-9_]+")
+    """What the graph's weights are called, each graph of a model its own."""
     parts: tuple[tuple[NonNegativeInt, ...], ...]
     """Labels of each node."""
     edges: tuple[tuple[NonNegativeInt, NonNegativeInt], ...]
@@ -70,12 +73,18 @@ class PartGraphConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docs
 
 
 FINE = PartGraphConfig(
+    name="fine",
     parts=tuple((label,) for label in range(1, 12)),
-    edges=((0, 1), (1, 2), (1, 3), (2, 4), (3, 5), (1, 6), (1, 7), (6, 8), (7, 9), (1, 10)),
+    edges=(
+        *((0, 1), (0, 10), (1, 2), (1, 3), (1, 6), (1, 7)),
+        *((2, 4), (2, 10), (3, 5), (3, 10), (6, 8), (6, 10), (7, 9), (7, 10)),
+    ),
 )
-"""Head, torso, left and right arm, hand, leg and foot, dress; joined as in the body."""
+"""Head, torso, left and right arm, hand, leg and foot, dress; joined as in the body, the dress to all but the torso,
+the hands and the feet."""
 
 COARSE = PartGraphConfig(
+    name="coarse",
     parts=((1, 2, 11), (3, 5), (4, 6), (7, 9), (8, 10)),
     edges=((0, 1), (0, 2), (0, 3), (0, 4)),
 )
@@ -101,14 +110,11 @@ class ParsingGaitConfig(BaseModel, frozen=True, extra="forbid", use_attribute_do
     """Strips per scale of the whole map."""
     graphs: tuple[PartGraphConfig, ...] = (COARSE,)
     """Graphs of parts, in the order of their embeddings: ``(COARSE,)`` as published, ``(FINE,)``, ``(FINE, COARSE)``
-    or none. The source names the labels' parts and the edges of the coarse graph only."""
+    or none."""
     inside_weight: float = 0.75
     """Where the learned weight of a part's own pixels starts; the other pixels get one minus it."""
     dropout: float = Field(0.5, ge=0, lt=1)
     """Dropout on what enters a graph layer."""
-    bias: Literal["after", "before"] = "after"
-    """Whether a graph layer adds its bias after neighbours are summed, as Kipf and Welling do, or before; the source
-    leaves it open."""
     embedding_width: PositiveInt = 256
     """D."""
     num_classes: PositiveInt = 3000
@@ -119,6 +125,13 @@ class ParsingGaitConfig(BaseModel, frozen=True, extra="forbid", use_attribute_do
     """Factor on the cosines in the cross-entropy."""
     label_smoothing: NonNegativeFloat = 0.1
     """Share of the target spread over all classes."""
+
+    @model_validator(mode="after")
+    def _graphs_are_told_apart(self) -> Self:
+        names = [graph.name for graph in self.graphs]
+        if len(set(names)) < len(names):
+            raise ValueError(f"graphs must have names of their own, got {', '.join(names)}")
+        return self
 
 
 class ParsingGait(GaitModel):
@@ -151,11 +164,11 @@ class ParsingGait(GaitModel):
             stem_stride=config.stem_stride,
         )
         width = config.channels[-1]
-        self.graphs = nn.ModuleList(
-            [
-                PartGraph(graph, width, inside_weight=config.inside_weight, dropout=config.dropout, bias=config.bias)
+        self.graphs = nn.ModuleDict(
+            {
+                graph.name: PartGraph(graph, width, inside_weight=config.inside_weight, dropout=config.dropout)
                 for graph in config.graphs
-            ]
+            }
         )
         num_parts = sum(config.bins) + sum(len(graph.parts) for graph in config.graphs)
         self.head = SeparateFC(num_parts, width, config.embedding_width)
@@ -177,7 +190,7 @@ class ParsingGait(GaitModel):
         maps = set_pool(unfold_frames(x, clip_frames), num_frames)
         parts = [horizontal_pyramid_pool(maps, self.config.bins)]
         small = functional.interpolate(labels, x.shape[2:], mode="nearest")[:, 0]  # [M, H, W]
-        for graph in self.graphs:
+        for graph in self.graphs.values():
             nodes = graph(x, small).transpose(1, 2).unsqueeze(-1)  # [M, C, V, 1]
             parts.append(set_pool(unfold_frames(nodes, clip_frames), num_frames)[..., 0].to(maps.dtype))
         embedding = self.head(torch.cat(parts, dim=2))
@@ -202,7 +215,6 @@ class PartGraph(nn.Module):
         channels: C.
         inside_weight: Start of the learned weight of a part's own pixels.
         dropout: On what enters a layer, in training.
-        bias: Where a layer adds its bias.
 
     Source:
         Zheng et al., ACM MM 2023, section "ParsingGait" (part-level head); its layers: Kipf and Welling,
@@ -223,14 +235,11 @@ class PartGraph(nn.Module):
         *,
         inside_weight: float = 0.75,
         dropout: float = 0.5,
-        bias: Literal["after", "before"] = "after",
     ) -> None:
         super().__init__()
         num_nodes = len(config.parts)
-        self.bias = bias
         self.inside_weight = nn.Parameter(torch.full((num_nodes,), inside_weight))
-        self.linears = nn.ModuleList([nn.Linear(channels, channels) for _ in range(2)])
-        self.norms = nn.ModuleList([nn.BatchNorm1d(num_nodes * channels) for _ in range(2)])
+        self.layers = nn.ModuleList([_GraphLayer(num_nodes, channels) for _ in range(2)])
         self.dropout = nn.Dropout(dropout)
         self.register_buffer("adjacency", symmetric_adjacency(num_nodes, config.edges), persistent=False)
         # The last row stands for all labels that belong to no part.
@@ -263,15 +272,25 @@ class PartGraph(nn.Module):
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         """Map features ``[M, C, H, W]`` and labels ``[M, H, W]`` to nodes ``[M, V, C]``."""
         nodes = self.nodes(x, labels)
-        for linear, norm in zip(self.linears, self.norms, strict=True):
-            nodes = self.dropout(nodes)
-            if self.bias == "after":
-                nodes = linear(self.adjacency.to(nodes.dtype) @ nodes)
-            else:
-                nodes = linear(nodes)
-                nodes = self.adjacency.to(nodes.dtype) @ nodes
-            nodes = functional.relu(norm(nodes.flatten(1)).view(nodes.shape))  # index = node * C + channel
+        for layer in self.layers:
+            nodes = layer(self.dropout(nodes), self.adjacency)
         return nodes
+
+
+class _GraphLayer(nn.Module):
+    """Sum over neighbours, one linear map for all nodes, a batch norm for each feature of each node, ReLU."""
+
+    def __init__(self, num_nodes: int, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(channels, channels))  # from row to column
+        self.bias = nn.Parameter(torch.empty(channels))
+        self.norm = nn.BatchNorm1d(num_nodes * channels)
+        for parameter in (self.weight, self.bias):
+            nn.init.uniform_(parameter, -(channels**-0.5), channels**-0.5)
+
+    def forward(self, nodes: Tensor, adjacency: Tensor) -> Tensor:
+        nodes = functional.linear(adjacency.to(nodes.dtype) @ nodes, self.weight.T, self.bias)
+        return functional.relu(self.norm(nodes.flatten(1)).view(nodes.shape))  # index = node * C + channel
 
 
 def symmetric_adjacency(num_nodes: int, edges: Sequence[tuple[int, int]]) -> Tensor:
@@ -300,21 +319,23 @@ def symmetric_adjacency(num_nodes: int, edges: Sequence[tuple[int, int]]) -> Ten
     return scale[:, None] * adjacency * scale
 
 
-PRESETS: dict[str, Preset] = {
-    "paper": Preset(
-        recipe=Recipe(
-            stages=(
-                Stage(
-                    iterations=120_000,
-                    clips=ClipConfig(subjects_per_batch=32, sequences_per_subject=2, num_frames=30),
-                    optimizer=OptimizerConfig(name="sgd", lr=0.1),
-                    schedule=ScheduleConfig(name="multistep", milestones=(40_000, 80_000, 100_000)),
-                ),
-            ),
-            precision="bf16-mixed",
+_GAIT3D_PARSING = Recipe(
+    stages=(
+        Stage(
+            iterations=120_000,
+            clips=ClipConfig(subjects_per_batch=32, sequences_per_subject=2, num_frames=30),
+            optimizer=OptimizerConfig(name="sgd", lr=0.1),
+            schedule=ScheduleConfig(name="multistep", milestones=(40_000, 80_000, 100_000)),
         ),
-        note="sizes and recipe as published for Gait3D-Parsing",
     ),
+    precision="bf16-mixed",
+)
+
+PRESETS: dict[str, Preset] = {
+    "paper": Preset(recipe=_GAIT3D_PARSING, note="sizes and recipe as published for Gait3D-Parsing"),
+    "paper@gait3d-parsing": Preset(recipe=_GAIT3D_PARSING),
+    "paper-fine": Preset(config={"graphs": (FINE,)}, recipe=_GAIT3D_PARSING, note="a node for each of the 11 parts"),
+    "paper-both": Preset(config={"graphs": (FINE, COARSE)}, recipe=_GAIT3D_PARSING, note="both graphs"),
     "quick": Preset(
         config={
             "channels": (16, 32, 64, 128),
@@ -344,4 +365,3 @@ PRESETS: dict[str, Preset] = {
     ),
 }
 """Presets by name; ``NAME@DATASET`` goes before ``NAME`` on that dataset."""
-PRESETS["paper@gait3d-parsing"] = PRESETS["paper"]

@@ -1,50 +1,12 @@
 """What this package adds to gaitbench. Imports no model code."""
 
 from gaitbench.hookspecs import hookimpl
-from gaitbench.modality import Modality
-from gaitbench.specs import ModalitySpec, ModelSpec
+from gaitbench.specs import ModelSpec
 
-__all__ = ["MODALITIES", "MODELS", "api_version", "gaitbench_register"]
+__all__ = ["MODELS", "api_version", "gaitbench_register"]
 
 api_version = 1
 """The plugin interface this package is written for."""
-
-_SMPL = Modality(
-    name="smpl",
-    title="SMPL body model of each frame, as one joint: 3 camera, 72 pose and 10 shape values",
-    kind="joints",
-    codec="raw",
-    dtype="float32",
-    channels=85,
-    value_range=(-1000, 1000),
-    is_exact=False,
-)
-_OPTICAL_FLOW = Modality(
-    name="optical-flow",
-    title="Optical flow of the walking person as colours",
-    kind="raster",
-    codec="raw",
-    dtype="uint8",
-    channels=3,
-    value_range=(0, 255),
-    is_exact=False,
-)
-_SKELETON_MAP = Modality(
-    name="skeleton-map",
-    title="Soft pictures of the skeleton: limbs in one channel, joints in the other",
-    kind="raster",
-    codec="raw",
-    dtype="uint8",
-    channels=2,
-    value_range=(0, 255),
-    is_exact=False,
-)
-
-MODALITIES = tuple(
-    ModalitySpec(name=modality.name, title=modality.title, modality=modality)
-    for modality in (_SMPL, _OPTICAL_FLOW, _SKELETON_MAP)
-)
-"""Streams that models of this package read and core does not know."""
 
 MODELS = (
     ModelSpec(
@@ -83,7 +45,7 @@ MODELS = (
         target="gaitbench_baselines.gaitset:GaitSet",
         config="gaitbench_baselines.gaitset:GaitSetConfig",
         presets="gaitbench_baselines.gaitset:PRESETS",
-        inputs=("silhouette",),
+        inputs=("silhouette", "parsing"),
         tasks=("identity",),
         fidelity="parity",
         published_keys="gaitbench_baselines.gaitset:PUBLISHED_KEYS",
@@ -133,7 +95,7 @@ MODELS = (
         target="gaitbench_baselines.gaitbase:GaitBase",
         config="gaitbench_baselines.gaitbase:GaitBaseConfig",
         presets="gaitbench_baselines.gaitbase:PRESETS",
-        inputs=("silhouette",),
+        inputs=("silhouette", "parsing"),
         tasks=("identity",),
         fidelity="parity",
         published_keys="gaitbench_baselines.gaitbase:PUBLISHED_KEYS",
@@ -261,13 +223,8 @@ MODELS = (
         presets="gaitbench_baselines.parsinggait:PRESETS",
         inputs=("parsing",),
         tasks=("identity",),
-        fidelity="proposed",
-        open_points=(
-            "edges of the fine graph: those of the body; the coarse graph, used by default, is published",
-            "label maps count head, torso, left and right arm, hand, leg and foot, dress, from 1 to 11",
-            "bias of graph layers: added after neighbours are summed, as Kipf and Welling do",
-            "dropout of graph layers: on what enters them",
-        ),
+        fidelity="paper",
+        published_keys="gaitbench_baselines.parsinggait:PUBLISHED_KEYS",
     ),
     ModelSpec(
         name="smplgait",
@@ -278,9 +235,8 @@ MODELS = (
         presets="gaitbench_baselines.smplgait:PRESETS",
         inputs=("silhouette", "parsing", "smpl"),
         tasks=("identity",),
-        fidelity="proposed",
+        fidelity="paper",
         published_keys="gaitbench_baselines.smplgait:PUBLISHED_KEYS",
-        open_points=("maps become square by zero columns behind the last one; the source does not say at which side",),
     ),
     ModelSpec(
         name="multigait++",
@@ -292,6 +248,7 @@ MODELS = (
         inputs=("silhouette", "parsing", "optical-flow"),
         tasks=("identity",),
         fidelity="paper",
+        published_keys="gaitbench_baselines.multigait:PUBLISHED_KEYS",
     ),
 )
 """Everything this package registers."""
@@ -299,6 +256,6 @@ MODELS = (
 
 @hookimpl
 def gaitbench_register(registry):  # type: ignore[no-untyped-def]
-    """Add the modalities and the models that read them."""
-    for spec in (*MODALITIES, *MODELS):
+    """Add the models."""
+    for spec in MODELS:
         registry.add(spec)

@@ -47,11 +47,7 @@ PUBLISHED_KEYS: Mapping[str, str] = MappingProxyType(
         r"BNNecks\.bn1d\.(.+)": r"neck.norm.\1",
     }
 )
-"""Published key to ours, for :func:`gaitbench.layers.rename_published`.
-
-Head and neck are named as in every model of that family; the names of the trunk and of the SMPL branch are inferred,
-no listing of them was at hand.
-"""
+"""Published key to ours, for :func:`gaitbench.layers.rename_published`."""
 
 
 class SMPLGaitConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -74,8 +70,8 @@ class SMPLGaitConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
     smpl_dropout: float = Field(0.2, ge=0, lt=1)
     """Dropout in the last two layers of the SMPL branch."""
     square_padding: Literal["end", "both"] = "end"
-    """Where maps get their zero columns (or rows) to become square: behind the last one, or half at each side. The
-    source only says that they are padded."""
+    """Where maps get their zero columns (or rows) to become square: behind the last one, as published, or half at each
+    side."""
     embedding_width: PositiveInt = 256
     """D."""
     bins: tuple[PositiveInt, ...] = (16, 8, 4, 2, 1)

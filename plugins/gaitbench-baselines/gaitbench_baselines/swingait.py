@@ -12,12 +12,12 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor
 from torch.nn import functional
 
-from gaitbench.layers import ResidualStage, frame_wise
+from gaitbench.layers import frame_wise
 from gaitbench.model import GaitBatch, GaitOutput, InputSpec
 from gaitbench.recipe import ClipConfig, OptimizerConfig, Preset, Recipe, ScheduleConfig, Stage
-from gaitbench_baselines.deepgaitv2 import DATA_AUGMENTATION, Stem, quick_recipe, stage_keys
+from gaitbench_baselines.deepgaitv2 import DATA_AUGMENTATION, Stages, Stem, quick_recipe, stage_keys
 from gaitbench_baselines.part_network import HEAD_KEYS, PartNetwork, PartNetworkConfig
-from gaitbench_baselines.raster_input import clip_input
+from gaitbench_baselines.raster_input import clip_input, silhouettes
 from gaitbench_baselines.video_swin import PUBLISHED_KEYS as SWIN_KEYS
 from gaitbench_baselines.video_swin import VideoSwin
 
@@ -26,14 +26,13 @@ __all__ = ["PRESETS", "PUBLISHED_KEYS", "SwinGait", "SwinGaitConfig"]
 PUBLISHED_KEYS: Mapping[str, str] = MappingProxyType(
     {
         r"layer0\.forward_block\.(.+)": r"stem.\1",
-        **stage_keys("layer(1)", "frame_stage"),
-        **stage_keys("layer(2)", "clip_stage"),
+        **stage_keys(r"layer(\d)", r"stages.@\1"),
         **{rf"transformer\.{key}": f"transformer.{ours}" for key, ours in SWIN_KEYS.items()},
         **HEAD_KEYS,
     }
 )
-"""Published key to ours, for :func:`gaitbench.layers.rename_published`. The transformer's are those of the public
-Video Swin Transformer; no published listing was at hand to check them against."""
+"""Published key to ours, for :func:`gaitbench.layers.rename_published`. Stem, convolutional stages, head and neck are
+called as in DeepGaitV2-P3D, whose trained weights the published training starts from."""
 
 
 class SwinGaitConfig(PartNetworkConfig, frozen=True):
@@ -107,12 +106,10 @@ class SwinGait(PartNetwork):
 
     def __init__(self, config: SwinGaitConfig) -> None:
         super().__init__(config)
-        first, second = config.channels
-        self.stem = Stem(config.in_channels, first, stride=config.stem_stride)
-        self.frame_stage = ResidualStage("2d", first, first, stride=config.strides[0], num_blocks=config.num_blocks[0])
-        self.clip_stage = ResidualStage("p3d", first, second, stride=config.strides[1], num_blocks=config.num_blocks[1])
+        self.stem = Stem(config.in_channels, config.channels[0], stride=config.stem_stride)
+        self.stages = Stages(config, ("2d", "p3d"))
         self.transformer = VideoSwin(
-            second,
+            config.channels[-1],
             widths=config.widths,
             depths=config.depths,
             heads=config.heads,
@@ -127,21 +124,12 @@ class SwinGait(PartNetwork):
     @property
     def inputs(self) -> tuple[InputSpec, ...]:
         """Silhouettes in [0, 1]."""
-        config = self.config
-        return (
-            InputSpec(
-                modality="silhouette",
-                height_px=config.height_px,
-                width_px=config.width_px,
-                channels=config.in_channels,
-            ),
-        )
+        return silhouettes(self.config)
 
     def forward(self, batch: GaitBatch) -> GaitOutput:
         """Embed silhouettes ``[N, C, T, H, W]`` of equal length as ``[N, D, P]``."""
         x, num_frames = clip_input(batch, "silhouette")
-        x = self.clip_stage(self.frame_stage(self.stem(x)))
-        x = self.transformer(frame_wise(self._resize, x))
+        x = self.transformer(frame_wise(self._resize, self.stages(self.stem(x))))
         return self.recognise(x, num_frames)
 
     def embed_parts(self, parts: Tensor) -> GaitOutput:
@@ -158,45 +146,31 @@ class SwinGait(PartNetwork):
         return functional.interpolate(frames, size=self.config.map_px, mode="bilinear", align_corners=True)
 
 
-_LR, _LAST_LR = 3e-4, 1e-6
-
-
 def _paper(iterations: int, annealed: int, subjects: int, sequences: int) -> Recipe:
-    """Anneal the learning rate, then go on with the smallest one."""
-    clips = ClipConfig(
-        subjects_per_batch=subjects, sequences_per_subject=sequences, num_frames=30, order="ordered", skip=4
-    )
-    slow = ("stem.*", "frame_stage.*", "clip_stage.*", "head.*", "neck.*")
-    adamw = OptimizerConfig(
-        name="adamw",
-        lr=_LR,
-        weight_decay=0.02,
-        lr_scale=dict.fromkeys(slow, 0.1),
-        no_decay=("transformer.*norm*", "transformer.patch.*", "transformer.*.position_bias"),
-    )
-    anneal = Stage(
-        name="anneal",
-        iterations=annealed,
-        clips=clips,
+    """Anneal the learning rate by steps of 1000, then go on with the smallest one."""
+    slow = ("stem.*", "stages.*", "head.*", "neck.*")
+    stage = Stage(
+        iterations=iterations,
+        clips=ClipConfig(
+            subjects_per_batch=subjects, sequences_per_subject=sequences, num_frames=30, order="ordered", skip=4
+        ),
         augment=DATA_AUGMENTATION,
-        optimizer=adamw,
-        schedule=ScheduleConfig(name="cosine", final_factor=_LAST_LR / _LR),
+        optimizer=OptimizerConfig(
+            name="adamw",
+            lr=3e-4,
+            weight_decay=0.02,
+            lr_scale=dict.fromkeys(slow, 0.1),
+            no_decay=("transformer.*norm*", "transformer.patch.*", "transformer.*.position_bias"),
+        ),
+        schedule=ScheduleConfig(name="cosine", cosine_steps=annealed, update_every=1000, min_lr=1e-6),
     )
-    settle = anneal.model_copy(
-        update={
-            "name": "settle",
-            "iterations": iterations - annealed,
-            "optimizer": adamw.model_copy(update={"lr": _LAST_LR}),
-            "schedule": ScheduleConfig(name="constant"),
-        }
-    )
-    return Recipe(stages=(anneal, settle), precision="bf16-mixed")
+    return Recipe(stages=(stage,), precision="bf16-mixed")
 
 
 _SHALLOW: dict[str, object] = {"num_blocks": (1, 1), "depths": (2, 2)}
 _NOTE = (
-    "from scratch, where the published training starts from a trained DeepGaitV2-P3D; the learning rate falls at every "
-    "step, not every 1000, and stays at 1e-6 in the end"
+    "the published training starts from a DeepGaitV2-P3D trained on the same dataset; name its weights as "
+    "recipe.start_from, otherwise it starts from scratch"
 )
 _GAIT3D = Preset(recipe=_paper(80_000, 60_000, 32, 4), note=_NOTE)
 

@@ -27,8 +27,8 @@ PUBLISHED_KEYS: Mapping[str, str] = MappingProxyType(
         r"layers\.(\d+)\.blocks\.(\d+)\.attn\.(qkv|proj)\.(.+)": r"stages.\1.blocks.\2.attention.\3.\4",
         r"layers\.(\d+)\.blocks\.(\d+)\.mlp\.fc1\.(.+)": r"stages.\1.blocks.\2.mlp.0.\3",
         r"layers\.(\d+)\.blocks\.(\d+)\.mlp\.fc2\.(.+)": r"stages.\1.blocks.\2.mlp.2.\3",
-        r"layers\.(\d+)\.downsample\.norm\.(.+)": r"stages.\1.widen_norm.\2",
-        r"layers\.(\d+)\.downsample\.reduction\.(.+)": r"stages.\1.widen.\2",
+        r"layers\.(\d+)\.downsample\.0\.(.+)": r"stages.\1.widen_norm.\2",
+        r"layers\.(\d+)\.downsample\.1\.(.+)": r"stages.\1.widen.\2",
         r"norm\.(.+)": r"norm.\1",
     }
 )

@@ -52,7 +52,7 @@ def test_size_with_neck_is_the_published_one() -> None:
     assert sum(weight.numel() for weight in model.parameters()) == 24_323_781
 
 
-@pytest.mark.parametrize("fields", [{}, {"graphs": (FINE, COARSE)}, {"graphs": ()}, {"bias": "before"}], ids=str)
+@pytest.mark.parametrize("fields", [{}, {"graphs": (FINE, COARSE)}, {"graphs": ()}], ids=str)
 def test_contract(fields: dict[str, object]) -> None:
     check_model(small(**fields))
 
@@ -82,26 +82,24 @@ def test_weights_of_parts_are_learned_from_three_quarters() -> None:
     assert (graph.inside_weight.grad != 0).all()
 
 
-@pytest.mark.parametrize("bias", ["after", "before"])
-def test_layers_agree_with_loops(bias: str) -> None:
+def test_layers_agree_with_loops() -> None:
     torch.manual_seed(1)
-    graph = PartGraph(COARSE, channels=3, bias=bias).eval()  # type: ignore[arg-type]
-    for linear, norm in zip(graph.linears, graph.norms, strict=True):
-        torch.nn.init.normal_(linear.bias)
-        torch.nn.init.normal_(norm.running_mean)
-        norm.running_var.uniform_(0.5, 1.5)
+    graph = PartGraph(COARSE, channels=3).eval()
+    for layer in graph.layers:
+        torch.nn.init.normal_(layer.bias)
+        torch.nn.init.normal_(layer.norm.running_mean)
+        layer.norm.running_var.uniform_(0.5, 1.5)
     x, labels = torch.rand(2, 3, 4, 4), torch.randint(12, (2, 4, 4))
     nodes = graph.nodes(x, labels)
     neighbours = {0: [0, 1, 2, 3, 4], **{limb: [0, limb] for limb in range(1, 5)}}
     degree = {node: len(others) for node, others in neighbours.items()}
-    for linear, norm in zip(graph.linears, graph.norms, strict=True):
-        out = torch.zeros_like(nodes)
+    for layer in graph.layers:
+        norm, out = layer.norm, torch.zeros_like(nodes)
         for m in range(len(nodes)):
             for v, others in neighbours.items():
                 for w in others:
-                    sent = linear.weight @ nodes[m, w] + (linear.bias if bias == "before" else 0)
-                    out[m, v] += sent / (degree[v] * degree[w]) ** 0.5
-                out[m, v] += linear.bias if bias == "after" else 0
+                    out[m, v] += nodes[m, w] @ layer.weight / (degree[v] * degree[w]) ** 0.5
+                out[m, v] += layer.bias
         for v in range(5):
             here = slice(3 * v, 3 * v + 3)
             scaled = (out[:, v] - norm.running_mean[here]) / (norm.running_var[here] + 1e-5).sqrt()
@@ -127,7 +125,8 @@ def test_labels_without_a_part_belong_to_none() -> None:
 def test_only_the_graph_sees_which_part_a_label_is() -> None:
     """Exchanging two limbs' labels in the graph changes its nodes and leaves the strips."""
     model = small()
-    swapped = small(graphs=(PartGraphConfig(parts=((1, 2, 11), (4, 6), (3, 5), (7, 9), (8, 10)), edges=COARSE.edges),))
+    parts = ((1, 2, 11), (4, 6), (3, 5), (7, 9), (8, 10))
+    swapped = small(graphs=(PartGraphConfig(name="coarse", parts=parts, edges=COARSE.edges),))
     swapped.load_state_dict(model.state_dict())
     with torch.no_grad():
         ours, theirs = model(a_batch()).embedding, swapped(a_batch()).embedding
@@ -149,3 +148,14 @@ def test_impossible_graphs_are_refused() -> None:
         PartGraphConfig(parts=((1,), (2,)), edges=((1, 1),))
     with pytest.raises(ValueError, match="each node a label"):
         PartGraphConfig(parts=((1,), ()), edges=())
+    with pytest.raises(ValueError, match="names of their own, got coarse, coarse"):
+        ParsingGaitConfig(graphs=(COARSE, COARSE))
+
+
+def test_neighbours_in_the_fine_graph() -> None:
+    words = ["head", "torso", "l arm", "r arm", "l hand", "r hand", "l leg", "r leg", "l foot", "r foot", "dress"]
+    joined = {tuple(sorted((words[a], words[b]))) for a, b in FINE.edges}
+    body = {("head", "torso"), *((f"{side} {a}", "torso") for side in "lr" for a in ("arm", "leg"))}
+    limbs = {(f"{side} arm", f"{side} hand") for side in "lr"} | {(f"{side} foot", f"{side} leg") for side in "lr"}
+    dress = {("dress", word) for word in ("head", "l arm", "r arm", "l leg", "r leg")}
+    assert joined == body | limbs | dress

@@ -1,18 +1,22 @@
 """SwinGait: sizes, the part too many, and attention within shifted windows against a slow version."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from gaitbench_baselines import swingait
+from gaitbench_baselines.deepgaitv2 import DeepGaitV2, DeepGaitV2Config
 from gaitbench_baselines.swingait import SwinGait, SwinGaitConfig
 from gaitbench_baselines.video_swin import VideoSwin
 from pydantic import ValidationError
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gaitbench.layers import rename_published
 from gaitbench.model import GaitBatch
 from gaitbench.optim import build_optimizer
-from gaitbench.recipe import Stage
+from gaitbench.recipe import Stage, StartWeights
+from gaitbench.start_weights import start_weights
 from gaitbench.testing import check_model
 
 SMALL = {
@@ -145,35 +149,30 @@ def test_skipped_blocks_are_made_up_for() -> None:
     assert torch.equal(block[2].eval()._drop(x), x)
 
 
-def test_published_names() -> None:
-    names = {
-        "layer0.forward_block.0.weight": "stem.0.weight",
-        "layer1.forward_block.0.conv1.weight": "frame_stage.0.conv1.weight",
-        "layer2.0.shortcut3d.weight": "clip_stage.0.temporal.weight",
-        "transformer.patch_embed.proj.bias": "transformer.patch.bias",
-        "transformer.patch_embed.norm.weight": "transformer.patch_norm.weight",
-        "transformer.layers.1.blocks.0.attn.relative_position_bias_table": (
-            "transformer.stages.1.blocks.0.attention.position_bias"
-        ),
-        "transformer.layers.0.blocks.1.attn.relative_position_index": (
-            "transformer.stages.0.blocks.1.attention.position_index"
-        ),
-        "transformer.layers.0.blocks.1.attn.qkv.bias": "transformer.stages.0.blocks.1.attention.qkv.bias",
-        "transformer.layers.0.blocks.1.mlp.fc2.weight": "transformer.stages.0.blocks.1.mlp.2.weight",
-        "transformer.layers.0.downsample.reduction.weight": "transformer.stages.0.widen.weight",
-        "transformer.norm.bias": "transformer.norm.bias",
-    }
-    assert rename_published(names, swingait.PUBLISHED_KEYS) == names
-    assert set(names.values()) <= set(small().state_dict())
+def test_a_trained_deepgaitv2_is_the_start(tmp_path: Path) -> None:
+    """Stem, first stages, head and neck are called alike in both; the transformer starts afresh."""
+    sizes = {"channels": (4, 6, 8, 12), "num_blocks": (1, 1, 1, 1), "embedding_width": 12, "num_classes": 3}
+    torch.manual_seed(5)
+    trained = DeepGaitV2(DeepGaitV2Config.model_validate(sizes))
+    save_file(trained.state_dict(), tmp_path / "w.safetensors")
+    model = small()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    taken = start_weights(model, StartWeights(path=tmp_path / "w.safetensors"))
+    theirs, after = trained.state_dict(), model.state_dict()
+    same = [key for key in after if key in theirs]
+    assert taken == len(same)
+    assert {key.split(".")[0] for key in same} == {"stem", "stages", "head", "neck"}
+    assert [key for key in after if key not in theirs and not key.startswith("transformer.")] == []
+    assert all(torch.equal(after[key], theirs[key] if key in theirs else before[key]) for key in after)
 
 
 def test_groups_of_the_optimizer() -> None:
     model = small()
-    anneal, settle = swingait.PRESETS["paper"].recipe.stages
-    assert (anneal.iterations, settle.iterations) == (60_000, 20_000)
+    (stage,) = swingait.PRESETS["paper"].recipe.stages
+    assert (stage.iterations, stage.schedule.cosine_steps, stage.schedule.update_every) == (80_000, 60_000, 1000)
     groups = {
         (round(group["lr"], 9), group["weight_decay"]): group["params"]
-        for group in build_optimizer(model, anneal.optimizer).param_groups
+        for group in build_optimizer(model, stage.optimizer).param_groups
     }
     assert set(groups) == {(3e-5, 0.02), (3e-4, 0.0), (3e-4, 0.02)}
     sizes = {key: {id(weight) for weight in params} for key, params in groups.items()}
@@ -182,7 +181,7 @@ def test_groups_of_the_optimizer() -> None:
         assert id(weight) in sizes[3e-4, 0.0]
     for weight in (block.attention.qkv.weight, block.mlp[0].bias, model.transformer.stages[0].widen.weight):
         assert id(weight) in sizes[3e-4, 0.02]
-    for weight in (model.stem[0].weight, model.clip_stage[0].norm1.weight, model.head.weight, model.neck.weight):
+    for weight in (model.stem[0].weight, model.stages[1][0].norm1.weight, model.head.weight, model.neck.weight):
         assert id(weight) in sizes[3e-5, 0.02]
 
 

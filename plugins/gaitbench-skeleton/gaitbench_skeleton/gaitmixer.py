@@ -4,6 +4,7 @@ Axes: N batch, C channels, T frames, V joints, W windows per sequence, D embeddi
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Self
 
 import torch
@@ -21,7 +22,31 @@ from gaitbench_skeleton.joint_augment import JointAugmentConfig, augment_joints,
 from gaitbench_skeleton.joint_input import JOINTS, joint_input
 from gaitbench_skeleton.windows import random_window, spread_windows
 
-__all__ = ["PRESETS", "GaitMixer", "GaitMixerConfig", "JointMixer", "TemporalMixer"]
+__all__ = ["PRESETS", "PUBLISHED_KEYS", "GaitMixer", "GaitMixerConfig", "JointMixer", "TemporalMixer"]
+
+PUBLISHED_KEYS: Mapping[str, str] = MappingProxyType(
+    {
+        r"spatial_joint_to_embedding\.(.+)": r"embed.\1",
+        r"spatial_pos_embed": "joint_embedding",
+        r"spatial_blocks\.(\d+)\.norm(\d)\.(.+)": r"joint_mixers.\1.norm\2.\3",
+        r"spatial_blocks\.(\d+)\.attn\.qkv\.(.+)": r"joint_mixers.\1.qkv.\2",
+        r"spatial_blocks\.(\d+)\.attn\.proj\.(.+)": r"joint_mixers.\1.project.\2",
+        r"spatial_blocks\.(\d+)\.mlp\.fc1\.(.+)": r"joint_mixers.\1.mlp.0.\2",
+        r"spatial_blocks\.(\d+)\.mlp\.fc2\.(.+)": r"joint_mixers.\1.mlp.2.\2",
+        r"spatial_norm\.(.+)": r"joint_norm.\1",
+        r"conv(\d)\.conv\.depthwise\.(.+)": r"temporal_mixers.@\1.depth_wise.\2",
+        r"conv(\d)\.conv\.pointwise\.(.+)": r"temporal_mixers.@\1.point_wise.\2",
+        r"conv(\d)\.bn\.(.+)": r"temporal_mixers.@\1.norm.\2",
+        r"conv(\d)\.linear\.(.+)": r"temporal_mixers.@\1.widen.\2",
+        r"conv(\d)\.bn_skip\.(.+)": r"temporal_mixers.@\1.widen_norm.\2",
+        r"head\.0\.(.+)": r"head_norm.\1",
+        r"head\.1\.(.+)": r"head.\1",
+    }
+)
+"""Published key to ours, for :func:`gaitbench.layers.rename_published`."""
+
+_EPSILON = 1e-6
+"""Of the layer norms among the joint mixers; that of the head has PyTorch's own."""
 
 
 class GaitMixerConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -31,7 +56,8 @@ class GaitMixerConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docs
     """Frames that the network sees of a sequence, in training and testing; a shorter one is repeated whole."""
     num_test_windows: PositiveInt = 1
     """Windows of a test sequence whose embeddings are averaged and normalised again: 1 takes the middle, more spread
-    from the first to the last frame. The source says no more than that 60 frames are read."""
+    from the first to the last frame. The published evaluation averages six unit vectors: of the middle, of a third of a
+    window before and after it, and of their reversals."""
     pixel_scale: PositiveFloat = 320.0
     """What x and y are divided by."""
     joint_width: PositiveInt = 32
@@ -50,8 +76,8 @@ class GaitMixerConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docs
     """Dropout on what enters a temporal block."""
     embedding_width: PositiveInt = 128
     """D."""
-    augment: JointAugmentConfig = JointAugmentConfig()
-    """What is done to training clips, in pixels; the source names nothing."""
+    augment: JointAugmentConfig = JointAugmentConfig(time_flip=0.5, mirror=0.5, joint_noise=0.25, point_noise=0.05)
+    """What is done to training clips, in pixels."""
     margin: NonNegativeFloat = 0.01
     """Margin of the triplet loss, in cosine distance."""
     mining_tolerance: NonNegativeFloat = 0.1
@@ -94,11 +120,11 @@ class GaitMixer(GaitModel):
         super().__init__(config)
         width = config.joint_width
         self.embed = nn.Linear(2, width)
-        self.joint_embedding = nn.Parameter(torch.zeros(NUM_JOINTS, width))
+        self.joint_embedding = nn.Parameter(torch.zeros(1, NUM_JOINTS, width))
         self.joint_mixers = nn.Sequential(
             *(JointMixer(width, config.num_heads, config.mlp_ratio) for _ in range(config.num_joint_blocks))
         )
-        self.joint_norm = nn.LayerNorm(width)
+        self.joint_norm = nn.LayerNorm(width, eps=_EPSILON)
         self.temporal_mixers = nn.Sequential()
         for out_width in config.channels:
             self.temporal_mixers.append(TemporalMixer(width, out_width, config.kernel_size, config.temporal_dropout))
@@ -184,10 +210,10 @@ class JointMixer(nn.Module):
     def __init__(self, width: int, num_heads: int = 8, mlp_ratio: int = 2) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.norm1 = nn.LayerNorm(width)
+        self.norm1 = nn.LayerNorm(width, eps=_EPSILON)
         self.qkv = nn.Linear(width, 3 * width)
         self.project = nn.Linear(width, width)
-        self.norm2 = nn.LayerNorm(width)
+        self.norm2 = nn.LayerNorm(width, eps=_EPSILON)
         self.mlp = nn.Sequential(nn.Linear(width, mlp_ratio * width), nn.GELU(), nn.Linear(mlp_ratio * width, width))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -225,29 +251,24 @@ class TemporalMixer(nn.Module):
         self.depth_wise = nn.Conv2d(in_channels, in_channels, (kernel_size, 1), groups=in_channels)
         self.point_wise = nn.Conv2d(in_channels, out_channels, 1)
         self.norm = nn.BatchNorm2d(out_channels, eps=1e-3)
-        self.residual: nn.Module = nn.Identity()
+        self.widen: nn.Module = nn.Identity()
+        self.widen_norm: nn.Module = nn.Identity()
         if in_channels != out_channels:
-            self.residual = nn.Sequential(
-                nn.Conv2d(in_channels, out_channels, 1), nn.GELU(), nn.BatchNorm2d(out_channels, eps=1e-3)
-            )
+            self.widen = nn.Linear(in_channels, out_channels)
+            self.widen_norm = nn.BatchNorm2d(out_channels, eps=1e-3)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, C, T, V]`` to ``[N, C', T, V]``; T is ``kernel_size`` or more."""
-        x = self.dropout(x)
-        past = functional.pad(x, (0, 0, self.past, 0), mode="reflect")
-        mixed = self.norm(functional.gelu(self.point_wise(self.depth_wise(past))))
-        out: Tensor = mixed + self.residual(x)
-        return out
+        past = functional.pad(self.dropout(x), (0, 0, self.past, 0), mode="reflect")
+        mixed: Tensor = self.norm(functional.gelu(self.point_wise(self.depth_wise(past))))
+        if isinstance(self.widen, nn.Linear):
+            x = self.widen_norm(functional.gelu(self.widen(x.transpose(1, 3)).transpose(1, 3)))
+        return mixed + x
 
 
-def _recipe(iterations: int, clips: ClipConfig, lr: float, warmup: float) -> Recipe:
-    stage = Stage(
-        iterations=iterations,
-        clips=clips,
-        optimizer=OptimizerConfig(name="adam", lr=lr, weight_decay=1e-5),
-        schedule=ScheduleConfig(name="onecycle", warmup=round(warmup * iterations)),
-    )
-    return Recipe(stages=(stage,))
+def _recipe(iterations: int, clips: ClipConfig, lr: float, schedule: ScheduleConfig) -> Recipe:
+    optimizer = OptimizerConfig(name="adam", lr=lr, weight_decay=1e-5)
+    return Recipe(stages=(Stage(iterations=iterations, clips=clips, optimizer=optimizer, schedule=schedule),))
 
 
 PRESETS: dict[str, Preset] = {
@@ -255,8 +276,8 @@ PRESETS: dict[str, Preset] = {
         recipe=_recipe(
             19_000,
             ClipConfig(subjects_per_batch=32, sequences_per_subject=4, num_frames=60, order="ordered"),
-            lr=6e-3,
-            warmup=0.3,
+            6e-3,
+            ScheduleConfig(name="cosine-cycle", momentum_range=(0.85, 0.95)),
         ),
         note="as published for CASIA-B: 300 epochs of its 8,100 training sequences are 19,000 steps of 128",
     ),
@@ -265,8 +286,8 @@ PRESETS: dict[str, Preset] = {
         recipe=_recipe(
             420,
             ClipConfig(subjects_per_batch=12, sequences_per_subject=4, num_frames=32, order="ordered"),
-            lr=1e-3,
-            warmup=0.1,
+            1e-3,
+            ScheduleConfig(name="onecycle", warmup=42),
         ),
         note="32 frames, two temporal blocks instead of four, margin 0.2, mirrored poses, short training",
     ),

@@ -252,7 +252,14 @@ def _paper(iterations: int, num_subjects: int, num_sequences: int) -> Recipe:
             subjects_per_batch=num_subjects, sequences_per_subject=num_sequences, num_frames=60, order="ordered"
         ),
         optimizer=OptimizerConfig(name="adam", lr=1e-3, weight_decay=2e-5),
-        schedule=ScheduleConfig(name="onecycle", warmup=round(0.475 * iterations)),
+        schedule=ScheduleConfig(
+            name="cosine-cycle",
+            rise=0.475,
+            has_three_phases=True,
+            start_divisor=100,
+            final_divisor=1000,
+            momentum_range=(0.85, 0.95),
+        ),
     )
     return Recipe(stages=(stage,))
 
@@ -267,15 +274,15 @@ def _quick(iterations: int) -> Recipe:
     return Recipe(stages=(stage,))
 
 
-_NOTE = "the one cycle falls as a cosine after its peak, where the published one falls in two phases"
-
 PRESETS: dict[str, Preset] = {
-    "paper": Preset(recipe=_paper(40_000, 4, 64), note=f"recipe as published for CASIA-B; {_NOTE}"),
-    "paper@gait3d": Preset(recipe=_paper(40_000, 32, 4), note=_NOTE),
-    "paper@sustech1k": Preset(recipe=_paper(40_000, 32, 4), note=_NOTE),
-    "paper@ccpg": Preset(recipe=_paper(40_000, 32, 4), note=f"17 joints, where the published recipe has 18; {_NOTE}"),
-    "paper@grew": Preset(config={"embedding_width": 256}, recipe=_paper(150_000, 32, 8), note=_NOTE),
-    "paper@ou-mvlp": Preset(config={"embedding_width": 256}, recipe=_paper(150_000, 32, 16), note=_NOTE),
+    "paper": Preset(
+        config={"triplets": "batch-hard"}, recipe=_paper(40_000, 4, 64), note="recipe as published for CASIA-B"
+    ),
+    "paper@gait3d": Preset(recipe=_paper(40_000, 32, 4)),
+    "paper@sustech1k": Preset(recipe=_paper(40_000, 32, 4)),
+    "paper@ccpg": Preset(recipe=_paper(40_000, 32, 4), note="17 joints, where the published recipe has 18"),
+    "paper@grew": Preset(config={"embedding_width": 256}, recipe=_paper(150_000, 32, 8)),
+    "paper@ou-mvlp": Preset(config={"embedding_width": 256}, recipe=_paper(150_000, 32, 16)),
     "quick": Preset(
         config={"channels": (10, 32, 32, 64)}, recipe=_quick(400), note="three narrow blocks, 16 frames, short training"
     ),

@@ -9,13 +9,13 @@ from types import MappingProxyType
 from typing import Literal, Self
 
 import torch
-from pydantic import BaseModel, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from gaitbench.errors import ModelError, ShapeError
 from gaitbench.layers import SeparateBNNeck, SeparateFC, init_parameters
 from gaitbench.layers.padding_mask import padding_mask
-from gaitbench.losses import batch_hard_triplet, part_cross_entropy
+from gaitbench.losses import batch_all_triplet, batch_hard_triplet, part_cross_entropy
 from gaitbench.model import GaitBatch, GaitModel, GaitOutput, InputSpec, labels_of
 from gaitbench.recipe import ClipConfig, OptimizerConfig, Preset, Recipe, ScheduleConfig, Stage
 from gaitbench_skeleton.graph import NUM_JOINTS
@@ -31,23 +31,63 @@ from gaitbench_skeleton.part_aware import (
     subgraph,
 )
 
-__all__ = ["GPGAITPP_PRESETS", "PRESETS", "PUBLISHED_KEYS", "GPGait", "GPGaitConfig", "GPGaitPPConfig"]
+__all__ = [
+    "GPGAITPP_KEYS",
+    "GPGAITPP_PRESETS",
+    "PRESETS",
+    "PUBLISHED_KEYS",
+    "GPGait",
+    "GPGaitConfig",
+    "GPGaitPPConfig",
+]
 
-PUBLISHED_KEYS: Mapping[str, str] = MappingProxyType(
-    {
-        r"FCs\.fc_bin": "head.weight",
+_BLOCK_KEYS = {
+    r"asg\.PA": "graph.learned",
+    r"asg\.conv_a\.(?P<rest>.+)": r"graph.queries.\g<rest>",
+    r"asg\.conv_b\.(?P<rest>.+)": r"graph.keys.\g<rest>",
+    r"asg\.conv_d\.(?P<rest>.+)": r"graph.convs.\g<rest>",
+    r"asg\.bn\.(?P<rest>.+)": r"norm.\g<rest>",
+}
+
+
+def _network_keys(block: Mapping[str, str]) -> Mapping[str, str]:
+    """Published key to ours for networks of such blocks."""
+    keys = {
+        r"head\.fc_bin": "head.weight",
         r"BNNecks\.fc_bin": "neck.weight",
         r"BNNecks\.bn1d\.(.+)": r"neck.norm.\1",
     }
+    for branch, stream in enumerate(("pose", "bone", "angle")):
+        views = ("part_2", "part_2_2", "part_3_1", "backbone") if stream != "angle" else ("part_2", "backbone")
+        places = {"layer_share": "shared", **{name: f"views.{view}" for view, name in enumerate(views)}}
+        keys[rf"{stream}\.data_bn\.(.+)"] = rf"branches.{branch}.norm.\1"
+        for theirs, ours in places.items():
+            for layer, name in block.items():
+                keys[rf"{stream}\.{theirs}\.(\d+)\.{layer}"] = rf"branches.{branch}.{ours}.\1.{name}"
+    return MappingProxyType(keys)
+
+
+PUBLISHED_KEYS = _network_keys({**_BLOCK_KEYS, r"residual_s\.(?P<rest>.+)": r"residual.\g<rest>"})
+"""Published key of GPGait to ours, for :func:`gaitbench.layers.rename_published`; views in their published order."""
+
+GPGAITPP_KEYS = _network_keys(
+    {
+        **_BLOCK_KEYS,
+        r"residual\.(?P<rest>.+)": r"joint.\g<rest>",
+        r"tcn\.conv\.(?P<rest>.+)": r"temporal.\g<rest>",
+        r"tcn\.bn\.(?P<rest>.+)": r"temporal_norm.\g<rest>",
+        r"residual_s\.(?P<rest>.+)": r"still.\g<rest>",
+        r"down\.conv\.(?P<rest>.+)": r"skip.\g<rest>",
+        r"down\.bn\.(?P<rest>.+)": r"skip_norm.\g<rest>",
+    }
 )
-"""Published key to ours, for :func:`gaitbench.layers.rename_published`: head and neck. How published checkpoints name
-the graphs was not at hand."""
+"""Published key of GPGait++ to ours."""
 
 WHOLE: Partition = (tuple(range(17)),)
 LIMBS: Partition = ((0, 1, 2, 3, 4), (5, 7, 9), (6, 8, 10), (11, 13, 15), (12, 14, 16))
-SIDES: Partition = ((0, 1, 3, 5, 7, 9, 11, 13, 15), (0, 2, 4, 6, 8, 10, 12, 14, 16))
 HALVES: Partition = (tuple(range(11)), tuple(range(11, 17)))
-THIRDS: Partition = ((0, 1, 2, 3, 4), (5, 6, 7, 8, 9, 10), (11, 12, 13, 14, 15, 16))
+ARMS: Partition = ((5, 6, 7, 8, 9, 10), (0, 1, 2, 3, 4, 11, 12, 13, 14, 15, 16))
+THIRDS: Partition = ((5, 6, 7, 8, 9, 10), (11, 12, 13, 14, 15, 16), (0, 1, 2, 3, 4))
 
 BODY_JOINTS = tuple(range(5, NUM_JOINTS))
 """Joints without the head, which the angles' branch looks at."""
@@ -68,24 +108,30 @@ class GPGaitConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     is_upright: bool = False
     """Whether the spine is turned upright before."""
     shared_parts: tuple[tuple[NonNegativeInt, ...], ...] = LIMBS
-    """Parts within which the shared blocks look; the angles' branch goes without the head. The source gives the number
-    of parts, 5 and 4; that these are head and limbs is our reading."""
-    views: tuple[tuple[tuple[NonNegativeInt, ...], ...], ...] = (WHOLE, SIDES, HALVES, THIRDS)
-    """Partitions of the last blocks of the joints' and bones' branches: whole, left and right (the nose in both),
-    above and below the hips, head, arms and legs. The source gives the numbers of parts, 1, 2, 2 and 3."""
-    angle_views: tuple[tuple[tuple[NonNegativeInt, ...], ...], ...] = (WHOLE, HALVES)
-    """Partitions of the last blocks of the angles' branch. The source gives the numbers of parts, 1 and 2."""
+    """Parts within which the shared blocks look: head and limbs. The angles' branch goes without the head."""
+    views: tuple[tuple[tuple[NonNegativeInt, ...], ...], ...] = (HALVES, ARMS, THIRDS, WHOLE)
+    """Partitions of the last blocks of the joints' and bones' branches, in the order of the parts' embeddings: above
+    and below the hips; arms and all else; arms, legs, head; whole."""
+    angle_views: tuple[tuple[tuple[NonNegativeInt, ...], ...], ...] = (HALVES, WHOLE)
+    """Partitions of the last blocks of the angles' branch."""
     masking: Masking = "product"
-    """How attention is kept within parts: ``product`` weighs all joints and drops those of other parts, ``softmax``
-    shares it out within the parts. The source says no more than that attention is masked."""
+    """How attention is kept within parts: ``product`` weighs all joints and drops those of other parts, as published;
+    ``softmax`` shares it out within the parts; ``none`` lets blocks look at the whole body, as published for GPGait++
+    on Gait3D. Pooling is by parts all the same."""
+    dropout: float = Field(0.1, ge=0, lt=1)
+    """Share of values that a convolution over time does not see in training; GPGait has none."""
     embedding_width: PositiveInt = 256
     """D."""
     test_embedding: Literal["neck", "head"] = "neck"
     """What is compared at test time: the normalised vectors behind the neck, as published, or those before it."""
-    augment: JointAugmentConfig = JointAugmentConfig()
-    """What is done to training clips, in pixels; the source names nothing."""
+    augment: JointAugmentConfig = JointAugmentConfig(swap_sides=0.1, joint_noise=0.3)
+    """What is done to training clips, after poses are brought to one height and place: lengths are shares of
+    ``height``."""
     num_classes: PositiveInt = 74
     """Training subjects; the runner sets it."""
+    triplets: Literal["batch-all", "batch-hard"] = "batch-hard"
+    """The hardest triplet of each anchor; or all of a batch, mean over the active ones, as published for Gait3D and
+    GREW."""
     margin: NonNegativeFloat = 0.3
     """Margin of the triplet loss."""
     logit_scale: PositiveFloat = 16.0
@@ -120,7 +166,7 @@ class GPGait(GaitModel):
     """Poses brought to one scale and place; joints, bones and angles each pass a graph network that parts the body.
 
     GPGait is exactly invariant to the order of frames, to moving and to scaling each frame's pose; GPGait++ sees the
-    order. Losses: ``triplet`` (batch-hard, before the neck), ``cross_entropy``.
+    order. Losses: ``triplet`` (before the neck), ``cross_entropy``.
 
     Source:
         Fu et al., "GPGait: Generalized Pose-based Gait Recognition", ICCV 2023, sections "Human-Oriented
@@ -160,11 +206,11 @@ class GPGait(GaitModel):
     def forward(self, batch: GaitBatch) -> GaitOutput:
         """Embed joints ``[N, 3, T, V]`` as ``[N, D, P]``; padding changes nothing outside training."""
         joints, num_frames = joint_input(batch)
-        if self.training:
-            joints = augment_joints(joints, self.config.augment, step_generator(batch))
         with torch.autocast(joints.device.type, enabled=False):
             config = self.config
             pose = human_oriented_transform(joints[:, :2].float(), height=config.height, is_upright=config.is_upright)
+            if self.training:
+                pose = augment_joints(pose, config.augment, step_generator(batch))
             descriptors = human_oriented_descriptors(pose)
         return self._embed(descriptors, padding_mask(num_frames, joints.shape[2]))
 
@@ -186,12 +232,13 @@ class GPGait(GaitModel):
         return self._embed(descriptors.transpose(1, 2), None).embedding
 
     def losses(self, output: GaitOutput, batch: GaitBatch, stage: Stage) -> Mapping[str, Tensor]:  # noqa: ARG002
-        """Batch-hard triplet loss on the embeddings before the neck, cross-entropy on its cosines."""
+        """Triplet loss on the embeddings before the neck, cross-entropy on its cosines."""
         config, labels = self.config, labels_of(batch)
         if output.logits is None or "head" not in output.extras:
             raise ModelError("GPGait's losses need the logits and the vectors before the neck that its forward gives")
+        triplet = batch_hard_triplet if config.triplets == "batch-hard" else batch_all_triplet
         return {
-            "triplet": batch_hard_triplet(output.extras["head"], labels, margin=config.margin),
+            "triplet": triplet(output.extras["head"], labels, margin=config.margin),
             "cross_entropy": part_cross_entropy(
                 output.logits, labels, scale=config.logit_scale, label_smoothing=config.label_smoothing
             ),
@@ -217,12 +264,15 @@ class _Branch(nn.Module):
         self.norm = nn.BatchNorm1d(in_channels * len(joints))
         widths = (in_channels, *config.channels)
         steps = list(itertools.pairwise(widths))
-        block = PartAwareBlock if config.block == "gpgait" else PartAwareTemporalBlock
         adjacency = subgraph(joints)
 
         def chain(sizes: list[tuple[int, int]], partition: Partition) -> nn.ModuleList:
             mask = part_mask(partition, joints)
-            return nn.ModuleList([block(a, b, adjacency, mask, config.masking) for a, b in sizes])
+            if config.block == "gpgait":
+                return nn.ModuleList([PartAwareBlock(a, b, adjacency, mask, config.masking) for a, b in sizes])
+            return nn.ModuleList(
+                [PartAwareTemporalBlock(a, b, adjacency, mask, config.masking, config.dropout) for a, b in sizes]
+            )
 
         self.shared = chain(steps[: config.num_shared], config.shared_parts)
         self.views = nn.ModuleList([chain(steps[config.num_shared :], view) for view in views])
@@ -248,61 +298,102 @@ class _Branch(nn.Module):
         return torch.stack(pooled, dim=2)
 
 
-def _recipe(iterations: int, clips: ClipConfig, lr: float = 1e-3, warmup: float = 0.3) -> Recipe:
+def _paper(
+    iterations: int, clips: ClipConfig, *, lr: float = 1e-3, rise: float = 0.475, cross_entropy: float = 1.0
+) -> Recipe:
     stage = Stage(
         iterations=iterations,
         clips=clips,
         optimizer=OptimizerConfig(name="adam", lr=lr, weight_decay=2e-5),
-        schedule=ScheduleConfig(name="onecycle", warmup=round(warmup * iterations)),
+        schedule=ScheduleConfig(
+            name="cosine-cycle", rise=rise, has_three_phases=True, start_divisor=100, momentum_range=(0.85, 0.95)
+        ),
+        loss_weights={"triplet": 1.0, "cross_entropy": cross_entropy},
     )
     return Recipe(stages=(stage,))
 
 
+def _quick(iterations: int, order: Literal["unordered", "ordered"]) -> Recipe:
+    stage = Stage(
+        iterations=iterations,
+        clips=ClipConfig(subjects_per_batch=12, sequences_per_subject=4, num_frames=10, order=order),
+        optimizer=OptimizerConfig(name="adam", lr=3e-3, weight_decay=2e-5),
+        schedule=ScheduleConfig(name="onecycle", warmup=round(0.1 * iterations)),
+    )
+    return Recipe(stages=(stage,))
+
+
+def _clips(subjects: int, sequences: int, num_frames: int = 60) -> ClipConfig:
+    return ClipConfig(subjects_per_batch=subjects, sequences_per_subject=sequences, num_frames=num_frames)
+
+
+def _ordered(subjects: int, sequences: int) -> ClipConfig:
+    return _clips(subjects, sequences, 30).model_copy(update={"order": "ordered"})
+
+
+_PLAIN: dict[str, object] = {"triplets": "batch-all", "label_smoothing": 0.1}
+_WILD: dict[str, object] = {"is_upright": True, "augment": {"swap_sides": 0.01}}
 _GAIT3D: dict[str, object] = {"channels": (64, 64, 128, 128, 256), "num_classes": 3000}
-_CASIA_B = ClipConfig(subjects_per_batch=4, sequences_per_subject=32, num_frames=60)
-_ORDERED = ClipConfig(subjects_per_batch=4, sequences_per_subject=32, num_frames=30, order="ordered")
 _QUICK: dict[str, object] = {
     "channels": (16, 32, 64),
     "num_shared": 2,
     "embedding_width": 64,
     "augment": {"mirror": 0.5},
 }
+_CASIA_B = Preset(recipe=_paper(40_000, _clips(4, 32), rise=0.5), note="sizes and recipe as published for CASIA-B")
+_PP_CASIA_B = Preset(recipe=_paper(40_000, _ordered(4, 32)), note="sizes and recipe as published for CASIA-B")
 
 PRESETS: dict[str, Preset] = {
-    "paper": Preset(recipe=_recipe(40_000, _CASIA_B), note="sizes and recipe as published for CASIA-B"),
+    "paper": _CASIA_B,
+    "paper@casia-b": _CASIA_B,
+    "paper@ccpg": Preset(
+        config={"is_upright": True, "augment": {}, "num_classes": 100},
+        recipe=_paper(40_000, _clips(4, 32), lr=2e-3, rise=0.5),
+    ),
+    "paper@sustech1k": Preset(
+        config={"augment": {}, "num_classes": 250}, recipe=_paper(40_000, _clips(8, 8), rise=0.5)
+    ),
     "paper@gait3d": Preset(
-        config=_GAIT3D,
-        recipe=_recipe(60_000, ClipConfig(subjects_per_batch=32, sequences_per_subject=4, num_frames=60)),
+        config={**_GAIT3D, **_WILD, **_PLAIN}, recipe=_paper(60_000, _clips(32, 4), cross_entropy=0.01)
+    ),
+    "paper@grew": Preset(
+        config={
+            **_PLAIN,
+            "channels": (64, 128, 128, 128, 256, 256),
+            "is_upright": True,
+            "augment": {"swap_sides": 0.01, "joint_noise": 0.3},
+            "num_classes": 20_000,
+        },
+        recipe=_paper(200_000, _clips(32, 8), cross_entropy=0.1),
+    ),
+    "paper@ou-mvlp": Preset(
+        config={
+            "channels": (64, 128, 128, 128, 128, 256, 256),
+            "num_shared": 4,
+            "augment": {"swap_sides": 0.01, "joint_noise": 0.3},
+            "num_classes": 5153,
+        },
+        recipe=_paper(150_000, _clips(32, 16, 30), cross_entropy=0.5),
     ),
     "quick": Preset(
         config=_QUICK,
-        recipe=_recipe(
-            420, ClipConfig(subjects_per_batch=12, sequences_per_subject=4, num_frames=10), lr=3e-3, warmup=0.1
-        ),
+        recipe=_quick(420, "unordered"),
         note="a quarter of the width, one block less, mirrored poses, short training",
     ),
 }
-"""Presets of GPGait. Its deeper networks for GREW and OU-MVLP are not published in a form we could read."""
+"""Presets of GPGait; ``NAME@DATASET`` goes before ``NAME`` on that dataset."""
 
 GPGAITPP_PRESETS: dict[str, Preset] = {
-    "paper": Preset(recipe=_recipe(40_000, _ORDERED), note="sizes and recipe as published for CASIA-B"),
+    "paper": _PP_CASIA_B,
+    "paper@casia-b": _PP_CASIA_B,
     "paper@gait3d": Preset(
-        config=_GAIT3D,
-        recipe=_recipe(
-            60_000, ClipConfig(subjects_per_batch=32, sequences_per_subject=4, num_frames=30, order="ordered")
-        ),
+        config={**_GAIT3D, **_PLAIN, "is_upright": True, "augment": {}, "masking": "none"},
+        recipe=_paper(60_000, _ordered(32, 4).model_copy(update={"skip": 2})),
     ),
     "quick": Preset(
         config=_QUICK,
-        recipe=_recipe(
-            270,
-            ClipConfig(subjects_per_batch=12, sequences_per_subject=4, num_frames=10, order="ordered"),
-            lr=3e-3,
-            warmup=0.1,
-        ),
+        recipe=_quick(270, "ordered"),
         note="a quarter of the width, one block less, mirrored poses, short training",
     ),
 }
 """Presets of GPGait++."""
-PRESETS["paper@casia-b"] = PRESETS["paper"]
-GPGAITPP_PRESETS["paper@casia-b"] = GPGAITPP_PRESETS["paper"]

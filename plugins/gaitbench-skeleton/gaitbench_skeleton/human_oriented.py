@@ -14,10 +14,13 @@ __all__ = ["ANGLE_ARMS", "human_oriented_descriptors", "human_oriented_transform
 _SHOULDERS, _HIPS = (5, 6), (11, 12)
 
 ANGLE_ARMS: dict[int, tuple[int, int]] = {
+    0: (1, 2),
+    1: (0, 3),
+    2: (4, 0),
     5: (7, 11),
     6: (8, 12),
     7: (5, 9),
-    8: (6, 10),
+    8: (10, 6),
     11: (5, 13),
     12: (6, 14),
     13: (11, 15),
@@ -64,18 +67,20 @@ def human_oriented_transform(x: Tensor, *, height: float = 225.0, is_upright: bo
 
 
 def joint_angles(x: Tensor) -> Tensor:
-    """Give one angle per joint.
+    """Give one angle per joint: how far it is from folded together, pi being what a straight one is from.
 
     Args:
         x: ``[N, 2, T, V]`` x and y.
 
     Returns:
-        ``[N, 1, T, V]`` radians in [0, pi]: the angle between the two arms of :data:`ANGLE_ARMS` where there are any,
-        else the angle of the joint's bone (from its parent) to the downward vertical. 0 where a bone has no length.
+        ``[N, 1, T, V]`` radians in [0, pi]: pi minus the angle between the two arms of :data:`ANGLE_ARMS` where there
+        are any, else pi minus the angle, at most pi / 2, between the joint's bone and the vertical. pi where an arm
+        has no length, or where a bone is exactly level.
 
     Source:
-        Fu et al., "GPGait", ICCV 2023, section "Human-Oriented Descriptors". The paper uses the law of cosines, which
-        gives the same angle and loses digits near 0 and pi; which neighbours an angle opens between is our reading.
+        Fu et al., "GPGait", ICCV 2023, section "Human-Oriented Descriptors"; neighbours and signs are those that the
+        published weights expect. The paper uses the law of cosines, which gives the same angle and loses digits near 0
+        and pi.
 
     Example:
         >>> x = torch.zeros(1, 2, 1, 17)
@@ -83,16 +88,18 @@ def joint_angles(x: Tensor) -> Tensor:
         >>> joint_angles(x)[0, 0, 0, 7].item()  # the left elbow is bent at a right angle
         1.5707963705062866
     """
-    num_joints = x.shape[3]
-    first = torch.tensor([ANGLE_ARMS[v][0] if v in ANGLE_ARMS else v for v in range(num_joints)], device=x.device)
-    origin = torch.tensor([v if v in ANGLE_ARMS else COCO_PARENTS[v] for v in range(num_joints)], device=x.device)
-    a = x[..., first] - x[..., origin]
-    down = torch.tensor([0.0, 1.0], device=x.device, dtype=x.dtype).view(1, 2, 1, 1).expand_as(x)
-    second = torch.tensor([ANGLE_ARMS[v][1] if v in ANGLE_ARMS else v for v in range(num_joints)], device=x.device)
-    has_arms = torch.tensor([v in ANGLE_ARMS for v in range(num_joints)], device=x.device)
-    b = torch.where(has_arms, x[..., second] - x, down)
-    cross = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
-    return torch.atan2(cross.abs(), (a * b).sum(dim=1))[:, None]
+    joints = range(x.shape[3])
+    has_arms = torch.tensor([v in ANGLE_ARMS for v in joints], device=x.device)
+    first, second = (
+        torch.tensor([ANGLE_ARMS[v][arm] if v in ANGLE_ARMS else COCO_PARENTS[v] for v in joints], device=x.device)
+        for arm in (0, 1)
+    )
+    a, b = x[..., first] - x, x[..., second] - x  # for a bone, both lead to the parent
+    cross = (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).abs()
+    dot = (a * b).sum(dim=1)
+    inner = torch.where(has_arms, torch.atan2(cross, dot), torch.atan2(a[:, 0].abs(), a[:, 1].abs()))
+    is_point = torch.where(has_arms, (a == 0).all(dim=1) | (b == 0).all(dim=1), a[:, 1] == 0)
+    return (torch.pi - inner.masked_fill(is_point, 0))[:, None]
 
 
 def human_oriented_descriptors(x: Tensor) -> Tensor:

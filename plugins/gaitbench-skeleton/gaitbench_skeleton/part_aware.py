@@ -16,8 +16,8 @@ __all__ = ["Masking", "PartAwareBlock", "PartAwareConv", "PartAwareTemporalBlock
 Partition = tuple[tuple[int, ...], ...]
 """Parts of the body, each the numbers of its joints; a joint may be in several."""
 
-Masking = Literal["product", "softmax"]
-"""How attention is kept within parts."""
+Masking = Literal["product", "softmax", "none"]
+"""How attention is kept within parts, if it is."""
 
 MAX_HOP = 2
 
@@ -65,13 +65,13 @@ class PartAwareConv(nn.Module):
         adjacency: ``[K, V, V]`` from the sending joint to the receiving one.
         mask: ``[V, V]``, 0 where nothing may be sent.
         attention: ``sequence``: one attention for all frames. ``frame``: one for each frame.
-        masking: Whether the mask multiplies the attention of all joints (``product``), or attention is shared out among
-            the joints of the same parts only (``softmax``).
+        masking: Whether the mask multiplies the attention of all joints (``product``), attention is shared out among
+            the joints of the same parts only (``softmax``), or parts do not matter (``none``).
 
     Source:
         Fu et al., "GPGait", ICCV 2023, section "Part-Aware Graph Convolutional Network"; the three terms as in Shi et
-        al., "Two-Stream Adaptive Graph Convolutional Networks", CVPR 2019, equation 3. That attention is normalised
-        over the sending joints is our reading.
+        al., "Two-Stream Adaptive Graph Convolutional Networks", CVPR 2019, equation 3. As in the published networks,
+        attention is normalised over the sending joints, and biases are added after their sum.
     """
 
     adjacency: Tensor
@@ -91,12 +91,12 @@ class PartAwareConv(nn.Module):
         self.inner = max(1, out_channels // 4)
         self.attention = attention
         self.masking = masking
-        self.query = nn.Conv2d(in_channels, num_subsets * self.inner, 1)
-        self.key = nn.Conv2d(in_channels, num_subsets * self.inner, 1)
+        self.queries = nn.ModuleList([nn.Conv2d(in_channels, self.inner, 1) for _ in range(num_subsets)])
+        self.keys = nn.ModuleList([nn.Conv2d(in_channels, self.inner, 1) for _ in range(num_subsets)])
         self.convs = nn.ModuleList([nn.Conv2d(in_channels, out_channels, 1) for _ in range(num_subsets)])
         self.learned = nn.Parameter(torch.full_like(adjacency, 1e-6))
         self.register_buffer("adjacency", adjacency, persistent=False)
-        self.register_buffer("mask", mask, persistent=False)
+        self.register_buffer("mask", torch.ones_like(mask) if masking == "none" else mask, persistent=False)
 
     def weights(self, x: Tensor, is_padding: Tensor | None = None) -> Tensor:
         """How strongly joints are joined, in float32.
@@ -109,8 +109,7 @@ class PartAwareConv(nn.Module):
             ``[N, K, V, V]`` (``sequence``) or ``[N, K, T, V, V]`` (``frame``) from the sending joint to the receiving
             one. Without skeleton, learned matrix and mask, columns would sum to 1.
         """
-        query = self.query(x).unflatten(1, (-1, self.inner))  # [N, K, C', T, V]
-        key = self.key(x).unflatten(1, (-1, self.inner))
+        query, key = _all_at_once(self.queries, x), _all_at_once(self.keys, x)  # [N, K, C', T, V]
         with torch.autocast(x.device.type, enabled=False):
             query, key = query.float(), key.float()
             if self.attention == "frame":
@@ -135,6 +134,12 @@ class PartAwareConv(nn.Module):
         equation = "nctv,nvw->nctw" if self.attention == "sequence" else "nctv,ntvw->nctw"
         sent = [conv(torch.einsum(equation, x, weights[:, k])) for k, conv in enumerate(self.convs)]
         return torch.stack(sent).sum(dim=0)
+
+
+def _all_at_once(convs: nn.ModuleList, x: Tensor) -> Tensor:
+    """Run K 1x1 convolutions of one width as a single one: ``[N, C, T, V]`` to ``[N, K, C', T, V]``."""
+    weight, bias = (torch.cat([getattr(conv, name) for conv in convs]) for name in ("weight", "bias"))
+    return functional.conv2d(x, weight, bias).unflatten(1, (len(convs), -1))
 
 
 class PartAwareBlock(nn.Module):
@@ -167,7 +172,7 @@ class PartAwareBlock(nn.Module):
         self.norm = nn.BatchNorm2d(out_channels)
         self.residual: nn.Module = nn.Identity()
         if in_channels != out_channels:
-            self.residual = nn.Sequential(nn.Conv2d(in_channels, out_channels, 1), nn.BatchNorm2d(out_channels))
+            self.residual = _normed_conv(in_channels, out_channels)
 
     def forward(self, x: Tensor, is_padding: Tensor | None = None) -> Tensor:
         """Map ``[N, C, T, V]`` to ``[N, C', T, V]``; padded frames come out as rubbish and disturb no other."""
@@ -180,7 +185,8 @@ class PartAwareTemporalBlock(nn.Module):
 
     Half of the channels come from a part-aware graph convolution with an attention per frame, half from a 1x1
     convolution; of what follows, a third each from a convolution over 9 frames, a 1x1 convolution, and a 1x1
-    convolution of the block's input.
+    convolution of the block's input. Each of the five has a batch norm of its own; an activation stands behind that of
+    the graph, and in front of those of time and of block input.
 
     Args:
         in_channels: Channels that come in.
@@ -188,10 +194,10 @@ class PartAwareTemporalBlock(nn.Module):
         adjacency: ``[K, V, V]``.
         mask: ``[V, V]``.
         masking: How attention is kept within parts.
+        dropout: Share of the values that the convolution over time does not see, in training.
 
     Source:
-        Meng et al., "GPGait++", TPAMI 2025, as far as its parameter count and a summary of its layers tell; where the
-        activations stand is our reading.
+        Meng et al., "GPGait++", TPAMI 2025, and the layers that its published checkpoints name.
 
     Example:
         >>> joints = tuple(range(5, 17))
@@ -201,22 +207,35 @@ class PartAwareTemporalBlock(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, adjacency: Tensor, mask: Tensor, masking: Masking = "product"
+        self,
+        in_channels: int,
+        out_channels: int,
+        adjacency: Tensor,
+        mask: Tensor,
+        masking: Masking = "product",
+        dropout: float = 0.1,
     ) -> None:
         super().__init__()
         half, third = out_channels // 2, out_channels // 3
+        rest = out_channels - 2 * third - 1
         self.graph = PartAwareConv(in_channels, half, adjacency, mask, "frame", masking)
-        self.joint = nn.Conv2d(in_channels, out_channels - half, 1)
-        self.norm = nn.BatchNorm2d(out_channels)
+        self.norm = nn.BatchNorm2d(half)
+        self.joint = _normed_conv(in_channels, out_channels - half)
+        self.dropout = nn.Dropout(dropout)
         self.temporal = nn.Conv2d(out_channels, third + 1, (9, 1), padding=(4, 0))
-        self.still = nn.Conv2d(out_channels, third, 1)
-        self.skip = nn.Conv2d(in_channels, out_channels - 2 * third - 1, 1)
-        self.out_norm = nn.BatchNorm2d(out_channels)
+        self.temporal_norm = nn.BatchNorm2d(third + 1)
+        self.still = _normed_conv(out_channels, third)
+        self.skip = nn.Conv2d(in_channels, rest, 1)
+        self.skip_norm = nn.BatchNorm2d(rest)
 
     def forward(self, x: Tensor, is_padding: Tensor | None = None) -> Tensor:
         """Map ``[N, C, T, V]`` to ``[N, C', T, V]``; padded frames come out as rubbish and disturb no other."""
-        inner = functional.mish(self.norm(torch.cat([self.graph(x, is_padding), self.joint(x)], dim=1)))
+        inner = torch.cat([functional.mish(self.norm(self.graph(x, is_padding))), self.joint(x)], dim=1)
         if is_padding is not None:
             inner = inner.masked_fill(is_padding[:, None, :, None], 0)
-        out = torch.cat([self.temporal(inner), self.still(inner), self.skip(x)], dim=1)
-        return functional.mish(self.out_norm(out))
+        moving = self.temporal_norm(functional.mish(self.temporal(self.dropout(inner))))
+        return torch.cat([moving, self.still(inner), self.skip_norm(functional.mish(self.skip(x)))], dim=1)
+
+
+def _normed_conv(in_channels: int, out_channels: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1), nn.BatchNorm2d(out_channels))

@@ -54,15 +54,8 @@ MODELS = (
         presets="gaitbench_skeleton.gpgait:PRESETS",
         inputs=("skeleton2d",),
         tasks=("identity",),
-        fidelity="proposed",
-        open_points=(
-            "joints of the body parts; their numbers per partition are published",
-            "neighbours between which a joint's angle opens, and that other joints have their bone's angle",
-            "attention: normalised over the sending joints, masked by parts afterwards",
-            "biases of graph convolutions: added after neighbours are summed",
-            "order of features in the first batch norm: joint by joint, as in GaitTR",
-            "networks for GREW and OU-MVLP, which are deeper: no preset",
-        ),
+        fidelity="paper",
+        published_keys="gaitbench_skeleton.gpgait:PUBLISHED_KEYS",
     ),
     ModelSpec(
         name="gpgait++",
@@ -73,12 +66,8 @@ MODELS = (
         presets="gaitbench_skeleton.gpgait:GPGAITPP_PRESETS",
         inputs=("skeleton2d",),
         tasks=("identity",),
-        fidelity="proposed",
-        open_points=(
-            "all open points of gpgait",
-            "batch norm and activation once behind each of a block's two concatenations",
-            "order of the concatenated channels: convolution first, block input last",
-        ),
+        fidelity="paper",
+        published_keys="gaitbench_skeleton.gpgait:GPGAITPP_KEYS",
     ),
     ModelSpec(
         name="gaitmixer",
@@ -92,10 +81,10 @@ MODELS = (
         tasks=("identity",),
         fidelity="proposed",
         open_points=(
-            "window of a test sequence longer or shorter than 60 frames: the middle, a short one repeated whole",
+            "window of a test sequence: the middle, a short one repeated whole; published: three and their reversals",
             "tolerance of the mining: 0.1; the triplet loss measures by cosine and means over non-zero terms",
-            "augmentation: none",
         ),
+        published_keys="gaitbench_skeleton.gaitmixer:PUBLISHED_KEYS",
     ),
 )
 """Everything this package registers."""

@@ -93,7 +93,8 @@ def test_a_frame_hears_of_its_past_only() -> None:
 def test_temporal_mixer_agrees_with_loops() -> None:
     torch.manual_seed(0)
     mixer = TemporalMixer(2, 3, kernel_size=3).eval()
-    for norm in (mixer.norm, mixer.residual[2]):  # type: ignore[index]
+    for norm in (mixer.norm, mixer.widen_norm):
+        assert isinstance(norm, torch.nn.BatchNorm2d)
         torch.nn.init.normal_(norm.running_mean)
         norm.running_var.uniform_(0.5, 1.5)
     x = torch.randn(1, 2, 5, 1)
@@ -111,9 +112,17 @@ def test_temporal_mixer_agrees_with_loops() -> None:
         return y * 0.5 * (1 + torch.erf(y / 2**0.5))
 
     mixed = mixer.point_wise.weight[:, :, 0, 0] @ filtered + mixer.point_wise.bias[:, None]
-    linear, _, norm = mixer.residual  # type: ignore[misc]
-    residual = linear.weight[:, :, 0, 0] @ x[0, :, :, 0] + linear.bias[:, None]
-    torch.testing.assert_close(got, normed(gelu(mixed), mixer.norm) + normed(gelu(residual), norm))
+    linear = mixer.widen
+    assert isinstance(linear, torch.nn.Linear)
+    residual = linear.weight @ x[0, :, :, 0] + linear.bias[:, None]
+    torch.testing.assert_close(got, normed(gelu(mixed), mixer.norm) + normed(gelu(residual), mixer.widen_norm))
+
+
+def test_dropout_leaves_the_residual_alone() -> None:
+    mixer = TemporalMixer(3, 3, kernel_size=3, dropout=0.999).train()
+    torch.nn.init.zeros_(mixer.norm.weight)
+    x = torch.randn(2, 3, 5, 17)
+    torch.testing.assert_close(mixer(x), x)
 
 
 def test_joint_mixer_agrees_with_loops() -> None:

@@ -46,25 +46,37 @@ def test_frames_without_extent_stay_finite() -> None:
     for is_upright in (False, True):
         y = human_oriented_transform(x, is_upright=is_upright)
         assert not y.any()
-        assert not human_oriented_descriptors(y).any()
+        descriptors = human_oriented_descriptors(y)
+        assert not descriptors[:, :4].any()
+        assert (descriptors[:, 4] == math.pi).all()
 
 
-def test_angles_agree_with_the_law_of_cosines() -> None:
+def test_angles_are_what_the_law_of_cosines_leaves_of_pi() -> None:
     x = poses(3)
-    arms = {5: (7, 11), 6: (8, 12), 7: (5, 9), 8: (6, 10), 11: (5, 13), 12: (6, 14), 13: (11, 15), 14: (12, 16)}
+    arms = {0: (1, 2), 1: (0, 3), 2: (4, 0)}
+    arms |= {5: (7, 11), 6: (8, 12), 7: (5, 9), 8: (6, 10), 11: (5, 13), 12: (6, 14), 13: (11, 15), 14: (12, 16)}
     angles = joint_angles(x)
     assert angles.shape == (2, 1, 3, 17)
     for joint, (first, second) in arms.items():
         a = (x[..., first] - x[..., joint]).norm(dim=1)
         b = (x[..., second] - x[..., joint]).norm(dim=1)
         c = (x[..., first] - x[..., second]).norm(dim=1)
-        expected = torch.arccos(((a**2 + b**2 - c**2) / (2 * a * b)).clamp(-1, 1))
+        expected = torch.pi - torch.arccos(((a**2 + b**2 - c**2) / (2 * a * b)).clamp(-1, 1))
         torch.testing.assert_close(angles[:, 0, :, joint], expected, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize(
     ("bone", "angle"),
-    [((0.0, 2.0), 0.0), ((3.0, 0.0), math.pi / 2), ((-3.0, 0.0), math.pi / 2), ((0.0, -1.0), math.pi)],
+    [
+        ((0.0, 2.0), math.pi),
+        ((0.0, -1.0), math.pi),
+        ((1.0, 1.0), 3 * math.pi / 4),
+        ((-1.0, 1.0), 3 * math.pi / 4),
+        ((1.0, -1.0), 3 * math.pi / 4),
+        ((3.0, 1e-6), math.pi / 2),
+        ((3.0, 0.0), math.pi),
+    ],
+    ids=["down", "up", "right", "left", "right-up", "nearly-level", "level"],
 )
 def test_ends_of_limbs_have_the_angle_of_their_bone_to_the_vertical(bone: tuple[float, float], angle: float) -> None:
     x = torch.zeros(1, 2, 1, 17)

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from gaitbench_skeleton.gpgait import HALVES, LIMBS, SIDES, THIRDS, WHOLE
+from gaitbench_skeleton.gpgait import ARMS, HALVES, LIMBS, THIRDS, WHOLE
 from gaitbench_skeleton.part_aware import PartAwareBlock, PartAwareConv, PartAwareTemporalBlock, part_mask, subgraph
 
 EVERYONE = tuple(range(17))
@@ -23,7 +23,7 @@ def test_columns_of_the_skeleton_add_up_to_one() -> None:
 def test_weights_agree_with_loops(attention: str) -> None:
     graph = conv(attention)
     x = torch.randn(2, 3, 4, 17)
-    query, key = graph.query(x), graph.key(x)
+    query, key = (torch.cat([conv(x) for conv in convs], dim=1) for convs in (graph.queries, graph.keys))
     got = graph.weights(x)
     for k in range(3):
         q, p = query[:, 2 * k : 2 * k + 2], key[:, 2 * k : 2 * k + 2]  # C' = 8 / 4
@@ -67,7 +67,7 @@ def test_by_default_attention_to_other_parts_is_dropped() -> None:
     torch.testing.assert_close(ours / ours.sum(dim=-2, keepdim=True), theirs)
 
 
-@pytest.mark.parametrize(("partition", "num_parts"), [(WHOLE, 1), (LIMBS, 5), (SIDES, 2), (HALVES, 2), (THIRDS, 3)])
+@pytest.mark.parametrize(("partition", "num_parts"), [(WHOLE, 1), (LIMBS, 5), (ARMS, 2), (HALVES, 2), (THIRDS, 3)])
 def test_partitions_cover_the_body(partition: tuple[tuple[int, ...], ...], num_parts: int) -> None:
     assert len(partition) == num_parts
     assert {joint for part in partition for joint in part} == set(EVERYONE)
@@ -76,11 +76,11 @@ def test_partitions_cover_the_body(partition: tuple[tuple[int, ...], ...], num_p
     assert (mask.diagonal() == 1).all()
 
 
-def test_the_nose_is_on_both_sides() -> None:
-    mask = part_mask(SIDES, EVERYONE)
-    assert mask[0].sum() == 17
-    assert mask[5, 6] == 0
-    assert mask[5, 15] == 1
+def test_arms_are_apart_from_head_and_legs() -> None:
+    mask = part_mask(ARMS, EVERYONE)
+    assert mask[5, 10] == 1
+    assert mask[0, 16] == 1
+    assert mask[5, 0] == mask[5, 11] == 0
 
 
 def test_masks_of_the_body_go_without_the_head() -> None:
@@ -111,4 +111,28 @@ def test_temporal_block_sees_four_frames_either_way() -> None:
 
 def test_temporal_block_is_cut_into_thirds() -> None:
     block = PartAwareTemporalBlock(3, 64, subgraph(EVERYONE), part_mask(WHOLE, EVERYONE))
-    assert [block.temporal.out_channels, block.still.out_channels, block.skip.out_channels] == [22, 21, 21]
+    assert [block.temporal.out_channels, block.still[0].out_channels, block.skip.out_channels] == [22, 21, 21]
+
+
+def test_temporal_block_agrees_with_its_parts() -> None:
+    """Graph beside joint; then time beside joint beside input, each normed by itself, some of them activated."""
+    torch.manual_seed(0)
+    block = PartAwareTemporalBlock(3, 8, subgraph(EVERYONE), part_mask(LIMBS, EVERYONE))
+    for module in block.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(module.running_mean)
+            module.running_var.uniform_(0.5, 1.5)
+    block.eval()
+    x, mish = torch.randn(2, 3, 5, 17), torch.nn.functional.mish
+    with torch.no_grad():
+        inner = torch.cat([mish(block.norm(block.graph(x))), block.joint[1](block.joint[0](x))], dim=1)
+        time = block.temporal_norm(mish(block.temporal(inner)))
+        still, skip = block.still[1](block.still[0](inner)), block.skip_norm(mish(block.skip(x)))
+        torch.testing.assert_close(block(x), torch.cat([time, still, skip], dim=1))
+    assert [part.shape[1] for part in (time, still, skip)] == [3, 2, 3]
+
+
+def test_without_masking_the_whole_body_is_seen() -> None:
+    free = PartAwareConv(3, 8, subgraph(EVERYONE), part_mask(LIMBS, EVERYONE), "frame", "none")
+    weights = free.weights(torch.randn(1, 3, 2, 17))
+    torch.testing.assert_close(weights.sum(dim=(1, 3)), 4 + 3 * 17e-6 + torch.zeros(1, 2, 17))
