@@ -1,25 +1,16 @@
-"""From records to ranked tables, as data: one :class:`Board` per task and dataset, rendered elsewhere.
+"""Ranked tables as data: one :class:`Board` per task and dataset; made elsewhere, rendered elsewhere.
 
 Numbers are fractions. Rows of one section are comparable: one task version, one dataset with one fingerprint and
 options, one protocol version. Measured and reported numbers are different lists.
 """
 
-import json
-from collections.abc import Callable, Iterable, Sequence
-from itertools import groupby
+from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from gaitbench.errors import RecordError
-from gaitbench.metrics.bootstrap import percentile_interval
-from gaitbench.protocol import Protocol
-from gaitbench.published import PublishedNumber, published_for, published_key
-from gaitbench.results import RunRecord, Score
-from gaitbench.tasks.scores import rank_1_samples
+from gaitbench.reported import ReportedRow
+from gaitbench.results import RunRecord
 
 __all__ = [
     "Board",
@@ -27,11 +18,9 @@ __all__ = [
     "Column",
     "Denominator",
     "ExtraColumn",
-    "Finished",
     "ReportedRow",
     "Row",
     "Section",
-    "boards_of",
 ]
 
 
@@ -129,22 +118,6 @@ class Denominator(_Part):
     """Pairs left out by the protocol."""
 
 
-class ReportedRow(_Part):
-    """Numbers of one model as a source prints them, in percent."""
-
-    model: str
-    modality: str
-    protocol: str
-    source: str
-    values: dict[str, float]
-    """Probe group to rank-1."""
-    doubtful: tuple[str, ...] = ()
-    """Groups whose number is in doubt."""
-    mean: float | None = None
-    """Our arithmetic mean over the section's groups; None unless all are given."""
-    note: str = ""
-
-
 class Section(_Part):
     """Rows that may be compared with each other."""
 
@@ -190,306 +163,3 @@ class ExtraColumn(NamedTuple):
 
     title: str
     value: Callable[[RunRecord], str]
-
-
-class Finished(NamedTuple):
-    """A record with its evidence."""
-
-    record: RunRecord
-    tables: dict[str, pa.Table] | None
-    """None where only the record is at hand; then nothing can be told of ties."""
-
-
-Floats = NDArray[np.float64]
-
-
-def boards_of(runs: Iterable[Finished], *, columns: Sequence[ExtraColumn] = ()) -> tuple[Board, ...]:
-    """Aggregate seeds, rank, and put reported numbers beside.
-
-    Ranks: the difference of two rows' rank-1 in the headline group is resampled over subjects, the same subjects for
-    both; a row is ahead of another when the 95 % interval of the difference excludes 0. A row's rank runs from one
-    plus the rows surely ahead of it to all but those surely behind it.
-
-    Args:
-        runs: Records, audited before.
-        columns: Of plugins.
-
-    Returns:
-        Boards by task and dataset.
-
-    Raises:
-        RecordError: Two runs of one configuration and seed disagree, or a record is read without its protocol.
-    """
-    ordered = sorted(runs, key=lambda run: (*_section_key(run.record), *_row_key(run.record), run.record.training.seed))
-    boards = []
-    for (task, dataset), of_board in groupby(ordered, key=lambda run: (run.record.task, run.record.data.name)):
-        sections = [
-            _section(list(found), columns) for _, found in groupby(of_board, key=lambda run: _section_key(run.record))
-        ]
-        boards.append(Board(task=task, dataset=dataset, sections=tuple(sections)))
-    return tuple(boards)
-
-
-def _section_key(record: RunRecord) -> tuple[str, ...]:
-    data = record.data
-    protocol = json.dumps(data.protocol, sort_keys=True)
-    options = json.dumps(data.options, sort_keys=True)
-    groups = " ".join(_groups(record))
-    return (
-        record.task,
-        data.name,
-        f"{record.task_version:06d}",
-        data.version,
-        protocol,
-        options,
-        data.fingerprint,
-        groups,
-    )
-
-
-def _row_key(record: RunRecord) -> tuple[str, ...]:
-    model = record.model
-    config = json.dumps([model.config, record.training.recipe, record.training.precision], sort_keys=True)
-    return record.status, model.name, model.preset, model.plugin, model.plugin_version, model.fidelity, config
-
-
-def _groups(record: RunRecord) -> list[str]:
-    """Probe groups measured, in the protocol's order; groups missing as a whole make a section of their own."""
-    names = {score.group for score in record.scores}
-    protocol = Protocol.model_validate(record.data.protocol)
-    return [name for name in protocol.probes if name in names] if record.status == "complete" else list(protocol.probes)
-
-
-def _section(runs: list[Finished], extra: Sequence[ExtraColumn]) -> Section:
-    first = runs[0].record
-    data = first.data
-    protocol = Protocol.model_validate(data.protocol)
-    groups = tuple(_groups(first))
-    columns = _columns(first, protocol, groups)
-    complete = [run for run in runs if run.record.status == "complete"]
-    partial = [run for run in runs if run.record.status == "partial"]
-    rows = _ranked([_measured(of_row, protocol, columns, extra) for of_row in _rows(complete)])
-    aside = [_measured(of_row, protocol, columns, extra).row for of_row in _rows(partial)]
-    return Section(
-        task=first.task,
-        task_version=first.task_version,
-        dataset=data.name,
-        dataset_version=data.version,
-        fingerprint=data.fingerprint,
-        options=data.options,
-        modalities=data.modalities,
-        protocol=protocol.name,
-        protocol_version=protocol.version,
-        protocol_title=protocol.title,
-        protocol_source=protocol.source,
-        headline=columns[0].key,
-        groups=groups,
-        num_test_subjects=data.num_test_subjects,
-        num_gallery=data.num_gallery,
-        num_probes=data.num_probes,
-        columns=columns,
-        denominators=_denominators(first, groups),
-        rows=rows,
-        partial_rows=tuple(sorted(aside, key=lambda row: (row.model, row.preset))),
-        reported=_reported(protocol, groups),
-    )
-
-
-def _columns(record: RunRecord, protocol: Protocol, groups: tuple[str, ...]) -> tuple[Column, ...]:
-    """Headline first. Cross-modal directions come apart from the single-modal ones, which are context."""
-    known = {(score.metric, score.group) for score in record.scores}
-    directions = list(dict.fromkeys(score.direction for score in record.scores))
-    asked = [d for d in directions if len(set(d.split("->"))) == 2] or directions
-    main, columns = protocol.headline, []
-    if len(asked) > 1:
-        columns.append(_column("mean of directions", "rank_1", main, asked))
-    columns += [_column(direction or "rank-1", "rank_1", main, [direction]) for direction in directions]
-    more = [("rank-5", "rank_5"), ("mAP", "mean_ap"), ("mINP", "mean_inp"), ("EER", "eer")]
-    more.append(("TAR@FAR 1 %", "tar_at_far_0.01"))
-    columns += [_column(title, metric, main, asked) for title, metric in more if (metric, main) in known]
-    for direction in asked:
-        for group in groups:
-            title = f"{group} {direction}".strip()
-            columns.append(_column(title, "rank_1", group, [direction], table="groups"))
-    gaps = [s.group for s in record.scores if s.group.startswith("mean/gap=") and s.direction == asked[0]]
-    for direction in asked:
-        for group in gaps:
-            title = f"{group.removeprefix('mean/gap=')}° {direction}".strip()
-            columns.append(_column(title, "rank_1", group, [direction], table="gaps"))
-    return tuple(columns)
-
-
-def _column(title: str, metric: str, group: str, directions: list[str], table: str = "main") -> Column:
-    key = "|".join([metric, group, *directions])
-    higher = metric != "eer"
-    return Column(
-        key=key,
-        title=title,
-        metric=metric,
-        group=group,
-        directions=tuple(directions),
-        higher_is_better=higher,
-        table=table,
-    )
-
-
-class _Measured(NamedTuple):
-    row: Row
-    samples: Floats | None
-    """``[1 + B]`` headline rank-1, mean over seeds."""
-
-
-def _rows(runs: list[Finished]) -> list[list[Finished]]:
-    return [list(found) for _, found in groupby(runs, key=lambda run: _row_key(run.record))]
-
-
-def _measured(
-    runs: list[Finished], protocol: Protocol, columns: tuple[Column, ...], extra: Sequence[ExtraColumn]
-) -> _Measured:
-    runs = _one_per_seed(runs)
-    records = [run.record for run in runs]
-    first = records[0]
-    model = first.model
-    samples = {
-        column.key: _samples(runs, protocol, column)
-        for column in columns
-        if column.metric == "rank_1" and column.table != "gaps"
-    }
-    row = Row(
-        model=model.name,
-        preset=model.preset,
-        plugin=f"{model.plugin} {model.plugin_version}",
-        fidelity=model.fidelity,
-        open_points=model.open_points,
-        note=model.note,
-        is_trivial=model.is_trivial,
-        num_parameters=model.num_parameters,
-        flops_per_sequence=model.flops_per_sequence,
-        train_seconds=float(np.mean([record.environment.train_seconds for record in records])),
-        hardware=first.environment.hardware,
-        seeds=tuple(record.training.seed for record in records),
-        run_ids=tuple(record.run_id for record in records),
-        cells={column.key: _cell(records, column, samples.get(column.key)) for column in columns},
-        extra={column.title: column.value(first) for column in extra},
-    )
-    return _Measured(row, samples[columns[0].key])
-
-
-def _one_per_seed(runs: list[Finished]) -> list[Finished]:
-    """The same run may have been added twice; two different results for one seed are an error."""
-    by_seed: dict[int, Finished] = {}
-    for run in runs:
-        seed = run.record.training.seed
-        if seed in by_seed and by_seed[seed].record.scores != run.record.scores:
-            raise RecordError(
-                f"runs {by_seed[seed].record.run_id} and {run.record.run_id} are both {run.record.model.name} with "
-                f"seed {seed} and differ in their scores; remove the one that is out of date"
-            )
-        by_seed.setdefault(seed, run)
-    return list(by_seed.values())
-
-
-def _samples(runs: list[Finished], protocol: Protocol, column: Column) -> Floats | None:
-    drawn = []
-    for run in runs:
-        if run.tables is None or run.record.status != "complete":
-            return None
-        drawn.append(rank_1_samples(run.tables["probes"], protocol, column.group, column.directions))
-    return np.asarray(np.mean(drawn, axis=0))
-
-
-def _cell(records: list[RunRecord], column: Column, samples: Floats | None) -> Cell:
-    found = [[_find(record, column, direction) for direction in column.directions] for record in records]
-    if any(score is None for scores in found for score in scores):
-        return Cell(value=None)
-    known = [[score for score in scores if score is not None] for scores in found]
-    values = [float(np.mean([score.value for score in scores])) for scores in known]
-    chances = [score.chance for score in known[0] if score.chance is not None]
-    low = high = None
-    if samples is not None:
-        low, high = percentile_interval(samples[1:])
-    elif len(records) == 1 and len(column.directions) == 1:
-        low, high = known[0][0].ci_low, known[0][0].ci_high
-    return Cell(
-        value=_finite(float(np.mean(values))),
-        seed_sd=_finite(float(np.std(values, ddof=1))) if len(values) > 1 else None,
-        ci_low=_finite(low),
-        ci_high=_finite(high),
-        chance=float(np.mean(chances)) if len(chances) == len(column.directions) else None,
-    )
-
-
-def _find(record: RunRecord, column: Column, direction: str) -> Score | None:
-    for score in record.scores:
-        if (score.metric, score.group, score.direction) == (column.metric, column.group, direction):
-            return score
-    return None
-
-
-def _finite(value: float | None) -> float | None:
-    return None if value is None or not np.isfinite(value) else value
-
-
-def _ranked(measured: list[_Measured]) -> tuple[Row, ...]:
-    def value(found: _Measured) -> float:
-        cell = next(iter(found.row.cells.values()))
-        return -1.0 if cell.value is None else cell.value
-
-    measured = sorted(measured, key=lambda found: (-value(found), found.row.model, found.row.preset))
-    rows = []
-    for found in measured:
-        ahead = sum(_is_ahead(other, found) for other in measured)
-        behind = sum(_is_ahead(found, other) for other in measured)
-        rows.append(found.row.model_copy(update={"rank_low": 1 + ahead, "rank_high": len(measured) - behind}))
-    return tuple(rows)
-
-
-def _is_ahead(one: _Measured, other: _Measured) -> bool:
-    if one.samples is None or other.samples is None:
-        values = [next(iter(found.row.cells.values())).value or 0.0 for found in (one, other)]
-        return values[0] > values[1]
-    return percentile_interval(one.samples[1:] - other.samples[1:]).low > 0
-
-
-def _denominators(record: RunRecord, groups: tuple[str, ...]) -> tuple[Denominator, ...]:
-    return tuple(
-        Denominator(
-            group=score.group,
-            direction=score.direction,
-            num_probes=score.num_probes,
-            num_counted=score.num_counted,
-            num_absent=score.num_absent,
-            num_excluded=score.num_excluded,
-        )
-        for score in record.scores
-        if score.metric == "rank_1" and score.group in groups
-    )
-
-
-def _reported(protocol: Protocol, groups: tuple[str, ...]) -> tuple[ReportedRow, ...]:
-    """Rank-1 per probe group, one row per model, modality and source."""
-
-    def place(number: PublishedNumber) -> tuple[str, str, str, str]:
-        return number.model, number.modality, number.protocol, number.source
-
-    group_of = {published_key(f"Rank-1 {group}"): group for group in groups}
-    group_of |= {published_key(f"{group} Rank-1 (%)"): group for group in groups}
-    numbers = [number for number in published_for(protocol) if published_key(number.metric) in group_of]
-    rows = []
-    for (model, modality, name, source), found in groupby(sorted(numbers, key=place), key=place):
-        of_row = list(found)
-        values = {group_of[published_key(number.metric)]: number.value for number in of_row}
-        averaged = [group for group in protocol.mean_groups or groups if group in groups]
-        rows.append(
-            ReportedRow(
-                model=model,
-                modality=modality,
-                protocol=name,
-                source=source,
-                values={group: values[group] for group in groups if group in values},
-                doubtful=tuple(group_of[published_key(n.metric)] for n in of_row if n.doubtful),
-                mean=sum(values[g] for g in averaged) / len(averaged) if set(averaged) <= set(values) else None,
-                note="; ".join(dict.fromkeys(n.note for n in of_row if n.note)),
-            )
-        )
-    return tuple(sorted(rows, key=lambda row: (-(row.mean or max(row.values.values())), row.model)))

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from gaitbench.board import Board, Cell, Column, Row, Section
+from gaitbench.reported_text import reported_notes, reported_table
 
 __all__ = ["HOW_TO_READ", "board_markdown", "board_text", "index_markdown"]
 
@@ -26,6 +27,11 @@ HOW_TO_READ = (
     ),
 )
 """Lines under every board."""
+
+_REPORTED = (
+    "Percent as printed; columns with the name of a probe group are rank-1. The mean is our arithmetic over the "
+    "groups; a mean that the source prints stands apart, as it may be over more groups than are shown."
+)
 
 
 def board_markdown(board: Board) -> str:
@@ -94,9 +100,9 @@ def board_text(board: Board) -> str:
         if section.partial_rows:
             lines += ["", "Partial, off the ranking:", *_aligned(*_rows_table(section, section.partial_rows, "main"))]
         if section.reported:
-            lines += ["", "Reported in papers, rank-1 in percent (not measured here):"]
-            lines += _aligned(*_reported_table(section))
-            lines += [f"source: {source}" for source in dict.fromkeys(row.source for row in section.reported)]
+            lines += ["", "Reported by others, percent as printed (not measured here):"]
+            lines += _aligned(*reported_table(section.reported, section.groups))
+            lines += ["", *reported_notes(section.reported)]
         lines.append("")
     return "\n".join(lines).rstrip()
 
@@ -116,9 +122,9 @@ def _section_markdown(section: Section) -> list[str]:
         lines += ["Subjects or sequences that the protocol needs were missing.", ""]
         lines += _markdown(*_rows_table(section, section.partial_rows, "main"))
     if section.reported:
-        lines += ["", "### Reported", "", "Rank-1 in percent as printed; the mean is our arithmetic.", ""]
-        lines += _markdown(*_reported_table(section))
-        lines += ["", *(f"- {note}" for note in _reported_notes(section))]
+        lines += ["", "### Reported", "", _REPORTED, ""]
+        lines += _markdown(*reported_table(section.reported, section.groups))
+        lines += ["", *(f"- {note}" for note in reported_notes(section.reported))]
     lines += ["", "### Denominators", "", *_markdown(*_denominators(section))]
     if notes := [note for row in section.rows for note in _row_notes(row)]:
         lines += ["", "### Notes on models", "", *(f"- {note}" for note in dict.fromkeys(notes))]
@@ -186,30 +192,6 @@ def _tables_by(section: Section, table: str) -> Iterator[tuple[str, list[str], l
         yield label, head, rows
 
 
-def _reported_table(section: Section) -> tuple[list[str], list[list[str]]]:
-    rows = [
-        [
-            row.model,
-            row.modality,
-            *(_reported(row.values.get(group), group in row.doubtful) for group in section.groups),
-            "" if row.mean is None else f"{row.mean:.1f}",
-        ]
-        for row in section.reported
-    ]
-    return ["model", "modality", *section.groups, "mean"], rows
-
-
-def _reported_notes(section: Section) -> list[str]:
-    notes = []
-    for row in section.reported:
-        notes.append(f"Source: {row.source}. Protocol: {row.protocol}.")
-        if row.note:
-            notes.append(f"{row.model}: {row.note}.")
-    if any(row.doubtful for row in section.reported):
-        notes.append("A number with ? is in doubt; its note says why.")
-    return list(dict.fromkeys(notes))
-
-
 def _denominators(section: Section) -> tuple[list[str], list[list[str]]]:
     head = ["group", "direction", "comparisons", "counted", "absent", "pairs left out"]
     rows = [
@@ -255,10 +237,6 @@ def _cell(cell: Cell, is_headline: bool) -> str:
 
 def _percent(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.1f}"
-
-
-def _reported(value: float | None, is_doubtful: bool) -> str:
-    return "" if value is None else f"{value:g}" + ("?" if is_doubtful else "")
 
 
 def _count(number: int) -> str:

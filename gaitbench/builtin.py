@@ -100,6 +100,13 @@ PROTOCOLS = (
         f"Takemura et al., IPSJ TCVA 2018; {OPENGAIT}",
     ),
     _protocol(
+        "ou-mvlp-present",
+        "ou_mvlp:OU_MVLP_PRESENT",
+        "OU-MVLP without the probes that cannot be found, not the official number",
+        f"Takemura et al., IPSJ TCVA 2018; {OPENGAIT}",
+        dataset="ou-mvlp",
+    ),
+    _protocol(
         "ou-mvlp-cross-view",
         "ou_mvlp:OU_MVLP_CROSS_VIEW",
         "OU-MVLP, one gallery of all views: rank-1 and mAP",
@@ -153,6 +160,13 @@ PROTOCOLS = (
         f"Shen et al., CVPR 2023; {OPENGAIT}",
     ),
     _protocol(
+        "sustech1k-with-identical-views",
+        "sustech1k:SUSTECH1K_WITH_IDENTICAL_VIEWS",
+        "SUSTech1K, all view cells, for probe and gallery of two sensors",
+        f"Shen et al., CVPR 2023; {OPENGAIT}, diagonal kept",
+        dataset="sustech1k",
+    ),
+    _protocol(
         "freegait",
         "freegait:FREEGAIT",
         "FreeGait, listed probes against all the rest",
@@ -163,6 +177,26 @@ PROTOCOLS = (
         "ccgr_mini:CCGR_MINI",
         "CCGR-MINI, a listed gallery asked by all the rest",
         f"Zou et al., AAAI 2024; {OPENGAIT}",
+    ),
+    _protocol(
+        "ccgr-easy",
+        "ccgr:CCGR_EASY",
+        "CCGR, the normal walk searched, each other covariate asked about",
+        "Zou et al., AAAI 2024; rules of its public scoring script",
+        dataset="ccgr",
+    ),
+    _protocol(
+        "ccgr-hard",
+        "ccgr:CCGR_HARD",
+        "CCGR, every covariate against every other",
+        "Zou et al., AAAI 2024; rules of its public scoring script",
+        dataset="ccgr",
+    ),
+    _protocol(
+        "mmgait",
+        "mmgait:MMGAIT",
+        "MMGait, one normal walk searched, one gallery view at a time: rank-1 and mAP",
+        f"MMGait, CVPR 2026, arXiv 2604.15979; {OPENGAIT}",
     ),
     _protocol(
         "casia-e",
@@ -213,6 +247,7 @@ def gaitbench_register(registry: Registry) -> None:
             licence="Apache-2.0, like gaitbench; no person was recorded",
             access="generated on first use",
             citation="gaitbench",
+            redistribution=True,
             preview="gaitbench.walkers.preview:contact_sheet",
         )
     )

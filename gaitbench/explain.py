@@ -117,11 +117,18 @@ def _people(protocol: "Protocol") -> list[str]:
 
 def _roles(protocol: "Protocol") -> list[str]:
     rest = {"none": "", "gallery": ", less every probe sequence", "probes": ""}[protocol.complement]
+    if protocol.each_condition == "pairs":
+        rest += ", one condition at a time"
     gallery = _waiting(protocol, "gallery") or _say(protocol.gallery)
     lines = []
     if set(protocol.galleries) < set(protocol.probes):
         lines.append(f"gallery         {gallery}{rest}")
     lines += [f"gallery of {name:<5}{_say(s)}{rest}" for name, s in protocol.galleries.items()]
+    if protocol.each_condition != "no":
+        (asked,) = protocol.probes.values()
+        others = {"probes": "the gallery's", "pairs": "that of its gallery"}[protocol.each_condition]
+        lines.append(f"probes          {_say(asked)}; a group for each condition but {others}")
+        return lines
     return lines + [
         f"probes {name:<9}{_waiting(protocol, 'probes') or _say(s)}"
         + (", less every gallery sequence" if protocol.complement == "probes" else "")

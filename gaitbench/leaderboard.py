@@ -16,8 +16,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
+from gaitbench.aggregate import Finished, boards_of
 from gaitbench.atomic import write_bytes, write_text
-from gaitbench.board import Board, ExtraColumn, Finished, boards_of
+from gaitbench.board import Board, ExtraColumn
 from gaitbench.board_text import board_markdown, board_text, index_markdown
 from gaitbench.errors import GaitbenchError, RecordError
 from gaitbench.results import RECORD_FILE, RunRecord

@@ -6,7 +6,8 @@ A partition file is JSON with lists of words: ``TRAIN_SET`` and ``TEST_SET`` hol
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,15 @@ from pydantic import BaseModel, NonNegativeInt, PositiveInt
 
 from gaitbench.errors import DatasetError
 
-__all__ = ["LIST_KEYS", "GivenList", "ListRole", "OfficialList", "list_digest", "read_partition"]
+__all__ = [
+    "LIST_KEYS",
+    "GivenList",
+    "ListRole",
+    "OfficialList",
+    "check_lists",
+    "list_digest",
+    "read_partition",
+]
 
 ListRole = Literal["train", "test", "probes", "gallery"]
 """What a list fills in: training subjects, test subjects, probes of every group, gallery."""
@@ -93,10 +102,54 @@ def read_partition(partition: Path | str | Mapping[str, object]) -> dict[ListRol
     return lists
 
 
+def check_lists(lists: Mapping[ListRole, Sequence[str]], *, is_closed_set: bool = False) -> None:
+    """Stop when the lists of a partition contradict each other.
+
+    Args:
+        lists: As :func:`read_partition` gives them.
+        is_closed_set: Training and test subjects may be the same people.
+
+    Raises:
+        DatasetError: A subject trains and is tested, a sequence is asked about and searched, a listed sequence is of
+            nobody who is tested, or a subject reads like a pattern.
+
+    Example:
+        >>> check_lists({"train": ["001"], "test": ["002"], "probes": ["002-nm-01-090"]})
+    """
+    subjects: tuple[ListRole, ...] = ("train", "test")
+    sequences: tuple[ListRole, ...] = ("probes", "gallery")
+    for role in subjects:
+        if patterns := [word for word in lists.get(role, ()) if ".." in word or any(c in word for c in "*?[")]:
+            raise DatasetError(f"{LIST_KEYS[role]} must name subjects one by one, got the pattern {patterns[0]!r}")
+    if not is_closed_set:
+        _check_apart(lists, "train", "test", "subjects")
+    _check_apart(lists, "probes", "gallery", "sequences")
+    people = set(lists.get("test", ()))
+    for role in sequences if people else ():
+        if strangers := [key for key in lists.get(role, ()) if not people & set(_beginnings(key))]:
+            raise DatasetError(
+                f"{len(strangers)} of {len(lists[role])} sequences in {LIST_KEYS[role]} are of no subject in "
+                f"{LIST_KEYS['test']} (first: {strangers[0]}); the lists are of different datasets, or were edited"
+            )
+
+
+def _check_apart(lists: Mapping[ListRole, Sequence[str]], one: ListRole, other: ListRole, what: str) -> None:
+    if both := sorted(set(lists.get(one, ())) & set(lists.get(other, ()))):
+        raise DatasetError(
+            f"{len(both)} {what} are in {LIST_KEYS[one]} and in {LIST_KEYS[other]} (first: {', '.join(both[:3])}); "
+            "take the file that the dataset comes with"
+        )
+
+
+def _beginnings(key: str) -> list[str]:
+    """What may be the subject of ``subject-condition-view``: each part before a hyphen."""
+    return [key[:at] for at, letter in enumerate(key) if letter == "-"]
+
+
 def _words(where: str, key: str, value: object) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(word, str) and word for word in value):
         raise DatasetError(f"{where}: {key} must be a list of words, such as the ids '0001' and '0002'")
     if len(set(value)) != len(value):
-        twice = next(word for i, word in enumerate(value) if word in value[:i])
+        twice = next(word for word, count in Counter(value).items() if count > 1)
         raise DatasetError(f"{where}: {key} names {twice} twice; a published list names everything once")
     return tuple(value)

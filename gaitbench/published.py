@@ -1,20 +1,30 @@
 """Numbers read in papers and model zoos: reported by others, never measured by us, and never in one column with ours.
 
 They are package data under ``gaitbench/data/published``: facts with their sources, one entry per table row. Values are
-in percent as printed.
+in percent as printed. ``gaitbench/data/published_places.json`` says beside which protocol each of them stands, and why
+some stand beside none.
 """
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from importlib import resources
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gaitbench.errors import UsageError
 from gaitbench.protocol import Protocol
 
-__all__ = ["PublishedNumber", "published", "published_for", "published_key"]
+__all__ = [
+    "PrintedMetric",
+    "PublishedNumber",
+    "printed_metric",
+    "published",
+    "published_for",
+    "published_key",
+]
 
 
 class PublishedNumber(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -38,6 +48,42 @@ class PublishedNumber(BaseModel, frozen=True, extra="forbid", use_attribute_docs
     """True where the source contradicts itself or another one; the note says how."""
     note: str = ""
     """What a reader must know."""
+
+    @property
+    def is_crossmodal(self) -> bool:
+        """True when probe and gallery come from different sensors."""
+        probe, arrow, gallery = re.sub(r"\(.*?\)", "", self.modality).partition("->")
+        return bool(arrow) and published_key(probe) != published_key(gallery)
+
+
+class PrintedMetric(NamedTuple):
+    """What a printed number is called here."""
+
+    metric: str
+    """Such as ``rank_1`` or ``mean_ap``."""
+    group: str
+    """Probe group, or ``mean``."""
+
+
+class _Place(BaseModel):
+    """Numbers of one dataset that their source says one thing of."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: str
+    protocol: str
+    why: str = ""
+    """Why they stand beside no protocol."""
+
+
+class _Places(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    groups: dict[str, dict[str, str]]
+    """Protocol to the words that sources have for its groups."""
+    beside: dict[str, tuple[_Place, ...]]
+    """Protocol to what stands beside it."""
+    nowhere: tuple[_Place, ...]
 
 
 class _Row(BaseModel):
@@ -93,28 +139,72 @@ def published(
     )
 
 
-def published_for(protocol: Protocol) -> tuple[PublishedNumber, ...]:
+def published_for(protocol: Protocol, task: str | None = None) -> tuple[PublishedNumber, ...]:
     """Reported numbers that belong beside those measured under a protocol.
 
     Args:
-        protocol: Its ``published`` field says where they stand: ``{"dataset": ..., "protocol": ...}``.
+        protocol: Its name is looked up among the places; its ``published`` field says where numbers of a protocol that
+            is not there stand: ``{"dataset": ..., "protocol": ...}``.
+        task: ``crossmodal`` for numbers across sensors only, any other name for those within one; None for both.
 
     Returns:
-        Numbers; none where the protocol names no place.
+        Numbers; none where nobody says of any that they belong there.
+
+    Raises:
+        UsageError: The protocol's ``published`` field has other keys.
 
     Example:
-        >>> from gaitbench.protocol import Selection
-        >>> anything = Selection()
-        >>> published_for(Protocol(name="p", dataset="d", title="t", source="s", train=anything, test_subjects=("*",),
-        ...     gallery=anything, probes={"A": anything}, headline="A"))
-        ()
+        >>> from gaitbench.protocols.ou_mvlp import OU_MVLP
+        >>> [number.value for number in published_for(OU_MVLP) if number.model == "GaitBase"]
+        [90.8]
     """
     place = protocol.published
     if unknown := sorted(set(place) - {"dataset", "protocol"}):
         raise UsageError(f"{protocol.name}: published has unknown keys {', '.join(unknown)}; use dataset and protocol")
-    if "dataset" not in place:
-        return ()
-    return published(dataset=place["dataset"], protocol=place.get("protocol"))
+    numbers: tuple[PublishedNumber, ...] = ()
+    if protocol.name in _places().beside:
+        wanted = {(entry.dataset, entry.protocol) for entry in _places().beside[protocol.name]}
+        numbers = tuple(number for number in _everything() if (number.dataset, number.protocol) in wanted)
+    elif "dataset" in place:
+        numbers = published(dataset=place["dataset"], protocol=place.get("protocol"))
+    return tuple(n for n in numbers if task is None or n.is_crossmodal == (task == "crossmodal"))
+
+
+def printed_metric(number: PublishedNumber, protocol: Protocol, groups: Sequence[str]) -> PrintedMetric | None:
+    """Tell what a printed number is called here.
+
+    Args:
+        number: Such as one of ``Rank-1 CL``, ``mAP``, ``Night Rank-1 (%)`` or ``Rank-5 average``.
+        protocol: The one that it stands beside.
+        groups: Probe groups that were measured.
+
+    Returns:
+        Metric and group; None for other numbers, other groups, and a number without a group where there are several.
+
+    Example:
+        >>> from gaitbench.protocols.ccpg import CCPG
+        >>> ablation = published_for(CCPG)[0]
+        >>> ablation.metric, printed_metric(ablation, CCPG, ["CL", "UP"])
+        ('Rank-1 CL', PrintedMetric(metric='rank_1', group='CL'))
+    """
+    words = number.metric.removesuffix("(%)").split()
+    found = [(word, named) for word in words if (named := _metric(word))]
+    if len(found) != 1:
+        return None
+    word, metric = found[0]
+    group = published_key("".join(other for other in words if other != word))
+    known = {published_key(name): name for name in groups} | {"mean": "mean", "average": "mean"}
+    for said, name in _places().groups.get(protocol.name, {}).items():
+        if name in groups:
+            known[published_key(said)] = name
+    if not group and len(groups) == 1:
+        return PrintedMetric(metric, groups[0])
+    return PrintedMetric(metric, known[group]) if group in known else None
+
+
+def _metric(word: str) -> str | None:
+    rank = re.fullmatch(r"rank-?([0-9]+)", word.casefold())
+    return f"rank_{rank[1]}" if rank else {"map": "mean_ap", "minp": "mean_inp"}.get(word.casefold())
 
 
 def published_key(word: str) -> str:
@@ -146,3 +236,12 @@ def _everything() -> tuple[PublishedNumber, ...]:
             raise UsageError(f"published numbers {file.name} cannot be read: {error}; reinstall gaitbench") from error
         numbers += [number for row in rows for number in row.numbers()]
     return tuple(numbers)
+
+
+@lru_cache(maxsize=1)
+def _places() -> _Places:
+    file = resources.files("gaitbench") / "data" / "published_places.json"
+    try:
+        return _Places.model_validate_json(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"published numbers {file.name} cannot be read: {error}; reinstall gaitbench") from error

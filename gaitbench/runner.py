@@ -1,6 +1,8 @@
 """From names to records: run every cell of a plan, keep what succeeds, tell what failed."""
 
+import contextlib
 import logging
+import os
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from gaitbench.cells.cell import Cell, resolve_cell
+from gaitbench.cells.cluster import find_cluster
 from gaitbench.cells.open_cell import CellResult, OpenCell, open_data
 from gaitbench.cells.plan import plan
 from gaitbench.cells.run_folder import RunFolder, check_output
@@ -75,6 +78,7 @@ def run(
     preset: str = "quick",
     seeds: Sequence[int] = (0,),
     protocol: str | None = None,
+    partition: Path | str | Mapping[str, object] | None = None,
     options: Mapping[str, object] | None = None,
     set: Mapping[str, object] | None = None,  # noqa: A002
     out: Path = Path("runs"),
@@ -82,6 +86,7 @@ def run(
     devices: int = 1,
     nodes: int = 1,
     precision: str | None = None,
+    cache: str = "none",
     allow_partial: bool = False,
     force: bool = False,
     jobs: int = 1,
@@ -90,7 +95,8 @@ def run(
     """Run every cell; see :func:`gaitbench.run` for the arguments.
 
     A cell that fails is kept in :attr:`RunResult.failures` and the others go on. A run of a single cell raises its
-    error instead.
+    error instead. Where torchrun or Slurm started several processes, one per machine does the work and the others
+    return at once, with an empty result; see :mod:`gaitbench.cells.cluster`.
 
     Raises:
         GaitbenchError: Nothing could be started, or the only cell failed.
@@ -98,34 +104,43 @@ def run(
     registry = registry or load_registry()
     if jobs < 1:
         raise UsageError(f"jobs must be 1 or more, got {jobs}")
-    cells = plan(
-        task,
-        models,
-        dataset,
-        data=data,
-        preset=preset,
-        seeds=seeds,
-        protocol=protocol,
-        options=options,
-        set=set,
-        device=device,
-        devices=devices,
-        nodes=nodes,
-        precision=precision,
-        allow_partial=allow_partial,
-        registry=registry,
-    )
-    check_output(out)
-    open_data([resolve_cell(cell, registry) for cell in cells])
-    registry.notify(RunEvent(name="run_started", dataset=cells[0].dataset, text=f"{len(cells)} cells"))
-    if len(cells) == 1:
-        outcomes: list[CellResult | CellFailure] = [run_one(cells[0], out, force=force, registry=registry)]
-    elif jobs > 1:
-        from gaitbench.cells.launch import run_side_by_side
+    cluster = find_cluster(os.environ)
+    if cluster is not None:
+        if not cluster.is_leader:
+            _log.info("%s process %d steps aside", cluster.starter, cluster.local_rank)
+            return RunResult(records=[], folders=[], failures=[])
+        devices, nodes = cluster.sizes(devices, nodes)
+    with cluster.joined() if cluster is not None else contextlib.nullcontext():
+        cells = plan(
+            task,
+            models,
+            dataset,
+            data=data,
+            preset=preset,
+            seeds=seeds,
+            protocol=protocol,
+            partition=partition,
+            options=options,
+            set=set,
+            device=device,
+            devices=devices,
+            nodes=nodes,
+            precision=precision,
+            cache=cache,
+            allow_partial=allow_partial,
+            registry=registry,
+        )
+        check_output(out)
+        open_data([resolve_cell(cell, registry) for cell in cells])
+        registry.notify(RunEvent(name="run_started", dataset=cells[0].dataset, text=f"{len(cells)} cells"))
+        if len(cells) == 1:
+            outcomes: list[CellResult | CellFailure] = [run_one(cells[0], out, force=force, registry=registry)]
+        elif jobs > 1:
+            from gaitbench.cells.launch import run_side_by_side
 
-        outcomes = run_side_by_side(cells, out, force=force, jobs=jobs)
-    else:
-        outcomes = [_run_guarded(cell, out, force=force, registry=registry) for cell in cells]
+            outcomes = run_side_by_side(cells, out, force=force, jobs=jobs)
+        else:
+            outcomes = [_run_guarded(cell, out, force=force, registry=registry) for cell in cells]
     results = [outcome for outcome in outcomes if isinstance(outcome, CellResult)]
     registry.notify(RunEvent(name="run_finished", dataset=cells[0].dataset, text=f"{len(results)} of {len(cells)}"))
     return RunResult(

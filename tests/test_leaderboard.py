@@ -167,6 +167,23 @@ def test_reported_numbers_stand_apart() -> None:
     assert "Table VII" in str(board)
 
 
+def test_reported_numbers_have_columns_doubt_and_sources_of_their_own(tmp_path: Path) -> None:
+    proto = protocol(name="grew", probes={"all": protocol().probes["NM"]}, headline="all")
+    evaluation = evaluate(IdentityTask(), proto=proto)
+    write_record(tmp_path / "run", record_of(evaluation, IdentityTask(), proto=proto), evaluation.tables)
+    add(tmp_path / "run", tmp_path / "boards")
+    assert check(tmp_path / "boards") == []
+    text = str(show(tmp_path / "boards"))
+    measured, reported = text.split("Reported by others")
+    assert "GaitGL" not in measured
+    assert "gei" not in reported
+    for word in ("47.3?", "GaitGL: not read in the paper itself", "is in doubt", "quoted second-hand"):
+        assert word in reported
+    page = (tmp_path / "boards" / "identity" / "small" / "README.md").read_text()
+    assert "| model | modality | rank-1 | source |" in page
+    assert page.index("### Measured") < page.index("### Reported") < page.index("47.3?")
+
+
 def test_columns_of_plugins(root: Path) -> None:
     column = ExtraColumn("licence", lambda record: f"free {record.model.name}")
     build(root, columns=[column])

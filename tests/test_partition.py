@@ -5,7 +5,7 @@ import pytest
 from scored import SUBJECTS, protocol, selection, table
 
 from gaitbench.errors import DatasetError, IncompleteDataError, ProtocolError
-from gaitbench.partition import OfficialList, list_digest, read_partition
+from gaitbench.partition import OfficialList, check_lists, list_digest, read_partition
 from gaitbench.protocol import Protocol, Selection, explain
 from gaitbench.tasks.arrays import table_of_arrays
 
@@ -105,6 +105,30 @@ def test_a_key_means_every_sequence_of_it() -> None:
     division = proto.divide(rows, needs_train=False)
     assert rows.sequence_id[division.probes["all"]].tolist() == ["a-x-0", "a-x-0#2"]
     assert rows.sequence_id[division.gallery].tolist() == ["a-y-0"]
+
+
+@pytest.mark.parametrize(
+    ("lists", "message"),
+    [
+        ({"train": ["a", "b"], "test": ["b", "c"]}, r"1 subjects are in TRAIN_SET and in TEST_SET \(first: b\)"),
+        ({"probes": ["a-x-0"], "gallery": ["a-x-0"]}, "1 sequences are in PROBE_SET and in GALLERY_SET"),
+        ({"test": ["a-b"], "probes": ["a-b-x-0", "a-x-0"]}, r"1 of 2 sequences in PROBE_SET are of no .*first: a-x-0"),
+        ({"train": ["001..010"]}, "TRAIN_SET must name subjects one by one"),
+        ({"test": ["00?"]}, "TEST_SET must name subjects one by one"),
+    ],
+)
+def test_lists_that_contradict_each_other(lists: dict, message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        check_lists(lists)
+
+
+def test_a_closed_set_trains_on_whom_it_tests() -> None:
+    check_lists({"train": ["a"], "test": ["a"]}, is_closed_set=True)
+
+
+def test_lists_that_a_protocol_does_not_read_are_not_looked_at() -> None:
+    lists = {"TEST_SET": SUBJECTS, "PROBE_SET": LISTED, "GALLERY_SET": LISTED}
+    assert listed().with_partition(lists).given.keys() == {"test", "probes"}
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ from gaitbench.recipe import Precision, Preset, Recipe
 from gaitbench.registry import Registry, nearest
 from gaitbench.seeding import derive_seed
 from gaitbench.specs import DatasetSpec, ModelSpec, ProtocolSpec, TaskSpec
+from gaitbench.storage.bank import CacheMode
+from gaitbench.store import fit_protocol
 from gaitbench.tasks import Task
 
 T = TypeVar("T", bound=BaseModel)
@@ -41,6 +43,9 @@ class Cell(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True
     """Options of the dataset's builder."""
     protocol: str | None = None
     """Name of the protocol; None for the dataset's first one."""
+    partition: dict[str, tuple[str, ...]] = {}
+    """Lists of the protocol's partition file, by their names in it (``TRAIN_SET`` ...); empty for the protocol's own
+    rules. They travel with the cell, so that a file which changes meanwhile changes nothing."""
     model: str
     """Name of the model."""
     preset: str = "quick"
@@ -59,6 +64,8 @@ class Cell(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True
     """Machines."""
     allow_partial: bool = False
     """Go on with missing subjects."""
+    cache: CacheMode = "none"
+    """Where packed training frames wait; changes how fast a run is, never its result."""
     is_compiled: bool = False
     """Compile the model."""
 
@@ -80,6 +87,7 @@ class ResolvedCell:
     task_spec: TaskSpec
     dataset_spec: DatasetSpec
     protocol: Protocol
+    """As it is registered; :meth:`protocol_for` applies it to the data."""
     model_spec: ModelSpec
     plugin: PluginInfo
     """Where the model comes from."""
@@ -96,6 +104,16 @@ class ResolvedCell:
     def modalities(self) -> tuple[str, ...]:
         """Streams that the dataset must have."""
         return tuple(spec.modality for spec in self.inputs)
+
+    def protocol_for(self, options: Mapping[str, object]) -> Protocol:
+        """The protocol as a dataset made with these options has it, with the lists of the cell's partition.
+
+        Raises:
+            DatasetError: The lists contradict each other.
+            ProtocolError: A list that the protocol is made of is not among them.
+        """
+        fitted = fit_protocol(self.registry, self.dataset_spec, options, self.protocol)
+        return fitted.with_partition(self.cell.partition) if self.cell.partition else fitted
 
     def config_for(self, num_classes: int) -> BaseModel:
         """The configuration with the number of training subjects filled in, where there is a field for it."""
@@ -132,6 +150,11 @@ def resolve_cell(cell: Cell, registry: Registry) -> ResolvedCell:
     device = cell.device_type
     if device == "cuda" and not torch.cuda.is_available():
         raise UsageError("there is no CUDA device here; use --device cpu, or see 'gaitbench doctor'")
+    if device == "cuda" and cell.devices > torch.cuda.device_count():
+        raise UsageError(
+            f"this process sees {torch.cuda.device_count()} CUDA devices, the run asks for {cell.devices}; lower "
+            "--devices, or, where Slurm binds devices to tasks, start one task per machine (--ntasks-per-node=1)"
+        )
 
     presets = registry.load(model_spec, "presets")
     if not (isinstance(presets, Mapping) and all(isinstance(preset, Preset) for preset in presets.values())):
@@ -189,11 +212,14 @@ def find_protocol(name: str | None, spec: DatasetSpec, registry: Registry) -> Pr
 
     Raises:
         UnknownNameError: Nobody registered it; the message has the nearest one.
-        UsageError: It belongs to another dataset.
-        PluginError: The dataset has none, or its target is no protocol.
+        UsageError: It belongs to another dataset, or the dataset has none.
+        PluginError: Its target is no protocol.
     """
     if name is None and not spec.protocols:
-        raise PluginError(f"dataset {spec.name!r} has no protocol; its plugin must register one")
+        raise UsageError(
+            f"dataset {spec.name!r} has no protocol: none is published, so that nothing can be scored on it. It can be "
+            "prepared, loaded and embedded."
+        )
     found = registry.get("protocol", name or spec.protocols[0])
     assert isinstance(found, ProtocolSpec)
     if found.dataset != spec.name:

@@ -25,6 +25,7 @@ import torch
 
 from gaitbench import errors
 from gaitbench.cells.cell import Cell, resolve_cell
+from gaitbench.cells.cluster import STARTER_VARIABLES
 from gaitbench.cells.open_cell import OpenCell, make_fabric
 from gaitbench.errors import GaitbenchError, TrainingError
 from gaitbench.progress import quiet
@@ -65,7 +66,7 @@ def _start(order: Mapping[str, object], answer: Path, environment: Mapping[str, 
     process = subprocess.Popen(
         [sys.executable, "-m", "gaitbench.cells.launch"],
         stdin=subprocess.PIPE,
-        env={**os.environ, **environment},
+        env={name: value for name, value in os.environ.items() if name not in STARTER_VARIABLES} | {**environment},
         start_new_session=True,
         text=True,
     )

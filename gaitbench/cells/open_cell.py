@@ -4,6 +4,7 @@ Each step leaves a file that is either whole or absent: trained weights, embeddi
 is there and whole is not done again.
 """
 
+import dataclasses
 import logging
 import os
 import time
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
 from numpy.typing import NDArray
 from torch import Tensor
@@ -29,7 +31,7 @@ from gaitbench.clips import ClipSampler, check_inputs, test_batches
 from gaitbench.dataset import GaitDataset
 from gaitbench.digest import json_digest, source_digest
 from gaitbench.embed import check_embeddings, embed
-from gaitbench.errors import DatasetError, ModelError, RecordError
+from gaitbench.errors import DatasetError, IncompleteDataError, ModelError, RecordError
 from gaitbench.flops import count_flops, count_parameters
 from gaitbench.hookspecs import EventName, RunEvent
 from gaitbench.layers import channels_last
@@ -46,7 +48,7 @@ from gaitbench.results import (
 )
 from gaitbench.seeding import derive_seed, deterministic
 from gaitbench.specs import MetricSpec
-from gaitbench.store import fit_protocol, open_or_prepare
+from gaitbench.store import open_or_prepare
 from gaitbench.tasks import EmbeddingSet, RankingMetric, audit, read_audited
 from gaitbench.train import BatchSource, TrainingData, TrainResult, train
 
@@ -61,16 +63,20 @@ RESULT_MODULES = (
     "gaitbench.storage.codec",
     "gaitbench.dataset",
     "gaitbench.distributed",
+    "gaitbench.division",
     "gaitbench.embed",
     "gaitbench.layers",
     "gaitbench.losses",
     "gaitbench.metrics",
     "gaitbench.model",
     "gaitbench.optim",
+    "gaitbench.patterns",
     "gaitbench.projection",
     "gaitbench.protocol",
     "gaitbench.recipe",
     "gaitbench.seeding",
+    "gaitbench.selection",
+    "gaitbench.start_weights",
     "gaitbench.tasks",
     "gaitbench.train",
 )
@@ -95,6 +101,27 @@ def open_data(cells: Sequence[ResolvedCell]) -> GaitDataset:
     )
 
 
+def _broken(dataset: GaitDataset, modalities: Sequence[str], *, allow_partial: bool) -> list[str]:
+    """A line for each stream of which files were broken when it was prepared; walks in which nothing was seen are none.
+
+    Raises:
+        IncompleteDataError: There are such files, and partial results are not allowed.
+    """
+    defects = {name: [i for i, why in dataset.absent(name).items() if why.is_defect] for name in modalities}
+    problems = [
+        f"{name} of {len(ids)} sequences was broken or missing (first: {', '.join(ids[:3])})"
+        for name, ids in defects.items()
+        if ids
+    ]
+    if problems and not allow_partial:
+        raise IncompleteDataError(
+            f"{dataset.card.name}: {'; '.join(problems)}, and they were skipped when the dataset was prepared. Mend "
+            "the files and prepare again, or allow partial results (allow_partial=True, --allow-partial); a partial "
+            "result is marked and kept off the leaderboard."
+        )
+    return problems
+
+
 class OpenCell:
     """A cell with its data opened and divided, and the folder that its hash names.
 
@@ -110,10 +137,14 @@ class OpenCell:
     def __init__(self, resolved: ResolvedCell, out: Path) -> None:
         self.resolved = resolved
         self.cell = resolved.cell
-        self.dataset = open_data([resolved])
+        # A sequence counts where it has all streams that are read.
+        whole = open_data([resolved])
+        broken = _broken(whole, resolved.modalities, allow_partial=self.cell.allow_partial)
+        self.dataset = whole.present(resolved.modalities)
         check_inputs(self.dataset, resolved.inputs)
-        self.protocol = fit_protocol(resolved.registry, resolved.dataset_spec, self.dataset.card, resolved.protocol)
-        self.division: Division = self.protocol.divide(self.dataset.table, allow_partial=self.cell.allow_partial)
+        self.protocol = resolved.protocol_for(self.dataset.card.options).for_table(self.dataset.table)
+        division = self.protocol.divide(self.dataset.table, allow_partial=self.cell.allow_partial)
+        self.division: Division = dataclasses.replace(division, problems=(*division.problems, *broken))
         subjects = self.dataset.table.subject_id[self.division.train]
         self.classes, labels = np.unique(subjects, return_inverse=True)
         self.labels = torch.from_numpy(labels.astype(np.int64))
@@ -320,7 +351,7 @@ class OpenCell:
 
         def sampler(stage: Stage, seed: int) -> BatchSource:
             return ClipSampler(
-                dataset, self.labels, stage.clips, model.inputs, stage.augment, seed, device, cache="none"
+                dataset, self.labels, stage.clips, model.inputs, stage.augment, seed, device, cache=self.cell.cache
             )
 
         def sequences() -> Iterator[tuple[Tensor, GaitBatch]]:
@@ -445,8 +476,10 @@ def make_fabric(cell: Cell, recipe: Recipe) -> Fabric:
     """Make Fabric for the devices of a cell, in the recipe's precision."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    # Who is who is known from the cell; Fabric would otherwise ask Slurm or torchrun, which started other processes.
+    here = LightningEnvironment()
     if cell.devices * cell.nodes == 1:
-        return Fabric(accelerator=cell.device_type, devices=1, precision=recipe.precision)
+        return Fabric(accelerator=cell.device_type, devices=1, precision=recipe.precision, plugins=[here])
     # Stages freeze parameters and losses use some outputs only, so not every parameter has a gradient.
     strategy = DDPStrategy(find_unused_parameters=True)
     return Fabric(
@@ -455,4 +488,5 @@ def make_fabric(cell: Cell, recipe: Recipe) -> Fabric:
         num_nodes=cell.nodes,
         precision=recipe.precision,
         strategy=strategy,
+        plugins=[here],
     )

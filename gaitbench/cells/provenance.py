@@ -38,6 +38,7 @@ def data_provenance(
         num_test_subjects=len(np.unique(table.subject_id[division.test])),
         num_probes=len(np.unique(np.concatenate(list(division.probes.values())))),
         num_gallery=len(division.gallery),
+        repository=card.repository,
     )
 
 

@@ -34,6 +34,9 @@ def run_command(
     seeds: Annotated[int | None, typer.Option("--seeds", min=1, help="How many seeds: 0, 1, 2 ...")] = None,
     seed: Annotated[Texts, typer.Option("--seed", help="The seeds themselves, one or several.")] = None,
     protocol: Annotated[Text, typer.Option("--protocol", help="The dataset's first one without it.")] = None,
+    partition: Annotated[
+        Path | None, typer.Option("--partition", help="JSON file of the official lists, where a protocol has them.")
+    ] = None,
     option: Annotated[Texts, typer.Option("--option", help="key=value of the dataset, one or several.")] = None,
     setting: Annotated[Texts, typer.Option("--set", help="key=value of the models' config, one or several.")] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
@@ -43,6 +46,10 @@ def run_command(
         Literal["32-true", "bf16-mixed", "16-mixed"] | None,
         typer.Option("--precision", help="The recipe's without it."),
     ] = None,
+    cache: Annotated[
+        Literal["none", "ram", "device"],
+        typer.Option("--cache", help="Where training frames wait: in their files, in memory or on the device."),
+    ] = "none",
     out: Annotated[Path, typer.Option("--out", help="Folder of the runs.")] = Path("runs"),
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Models and seeds run side by side.")] = 1,
     allow_partial: Annotated[
@@ -63,6 +70,7 @@ def run_command(
         preset=preset,
         seeds=_seeds(seeds, seed),
         protocol=protocol,
+        partition=partition,
         options=pairs(option, "--option"),
         set=pairs(setting, "--set"),
         out=out,
@@ -70,6 +78,7 @@ def run_command(
         devices=devices,
         nodes=nodes,
         precision=precision,
+        cache=cache,
         allow_partial=allow_partial,
         force=force,
         jobs=jobs,

@@ -34,11 +34,6 @@ CASIA_B = Protocol(
     headline="mean",
     num_train_subjects=74,
     num_test_subjects=50,
-    published={
-        "dataset": "CASIA-B",
-        "protocol": "OpenGait indoor protocol: 74/50 split, gallery nm-01..04, identical views excluded, 64x44 unless "
-        "noted",
-    },
 )
 """Gallery and probe of a cell have one view each; pairs of one view do not count."""
 
@@ -65,10 +60,6 @@ CASIA_B_CROSS_VIEW = CASIA_B.model_copy(
             for group in ("NM", "BG", "CL")
             for theirs, ours in (("Rank@1", "rank_1_official"), ("mAP", "mean_ap_official"))
         },
-        "published": {
-            "dataset": "CASIA-B",
-            "protocol": "OpenGait cross-view-gallery evaluation (gallery nm-02,bg-02,cl-02)",
-        },
     }
 )
 """One pooled gallery; of its pairs only those of one subject in one view do not count."""
@@ -80,10 +71,6 @@ CASIA_B_STAR = CASIA_B.model_copy(
         "title": "CASIA-B*, the people and rules of CASIA-B on newly segmented silhouettes and RGB",
         "source": f"Liang et al., 'GaitEdge', ECCV 2022; {_EVALUATOR}",
         "notes": CASIA_B.notes[:1],
-        "published": {
-            "dataset": "CASIA-B*",
-            "protocol": "OpenGait indoor protocol on re-segmented CASIA-B, identical views excluded",
-        },
     }
 )
 """As CASIA-B."""

@@ -34,6 +34,5 @@ CASIA_E = Protocol(
     headline="mean",
     num_train_subjects=200,
     num_test_subjects=814,
-    published={"dataset": "CASIA-E", "protocol": "OpenGait CASIA-E protocol"},
 )
 """Gallery and probe of a cell have one view each."""

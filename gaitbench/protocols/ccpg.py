@@ -40,11 +40,6 @@ CCPG = Protocol(
     headline="mean",
     num_train_subjects=100,
     num_test_subjects=100,
-    published={
-        "dataset": "CCPG",
-        "protocol": "CCPG gait protocol as used by LMGait/BigGait tables (identical views excluded; mean over view "
-        "pairs); mean column is the mean of CL,UP,DN,BG",
-    },
 )
 """Camera cells without the diagonal."""
 
@@ -58,7 +53,6 @@ CCPG_WITH_IDENTICAL_VIEWS = CCPG.model_copy(
         "evaluator_keys": {
             f"Rank-1 (Include identical-view cases)/{group}": f"rank_1_official/{group}" for group in _PROBES
         },
-        "published": {},
     }
 )
 """Camera cells with the diagonal."""
@@ -78,11 +72,6 @@ CCPG_REID = CCPG.model_copy(
             f"{theirs} (Exclude identical-view cases for Person Re-Identification)/{group}": f"{ours}/{group}"
             for theirs, ours in (("Rank-1", "rank_1"), ("mAP", "mean_ap"), ("mINP", "mean_inp"))
             for group in _PROBES
-        },
-        "published": {
-            "dataset": "CCPG",
-            "protocol": "CCPG; the README does not name the protocol - the values fit the re-identification protocol "
-            "(higher) rather than the gait protocol",
         },
     }
 )

@@ -31,7 +31,6 @@ FREEGAIT = Protocol(
     headline="all",
     num_train_subjects=500,
     num_test_subjects=695,
-    published={"dataset": "FreeGait"},
     lists={
         "train": OfficialList(num=500, sha256="43dbaf5f6d16666ff7774f58c1461d2e6832a6547c856ea59ad3d11346989d99"),
         "test": OfficialList(num=695, sha256="985f5ddc7cc3ee119e2f287be730402aa17a47807fd0451eb91621b9eeaecc33"),

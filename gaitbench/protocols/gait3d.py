@@ -42,7 +42,6 @@ GAIT3D = Protocol.model_validate(
         "headline": "all",
         "num_train_subjects": 3000,
         "num_test_subjects": 1000,
-        "published": {"dataset": "Gait3D", "protocol": "Gait3D 3000/1000 split, 1000 probes, 64x44 input"},
         "lists": _LISTS,
     }
 )
@@ -60,7 +59,6 @@ GAIT3D_PARSING = GAIT3D.model_copy(
             "the published GaitSet, GaitPart, GaitGL, GLN and SMPLGait use the cosine, GaitBase the Euclidean distance",
         ),
         "distance": "cosine",
-        "published": {"dataset": "Gait3D-Parsing", "protocol": "Gait3D split, parsing input 64x44"},
     }
 )
 """Lists come from ``Gait3D.json``."""

@@ -32,7 +32,6 @@ GREW = Protocol(
     headline="all",
     num_train_subjects=20_000,
     num_test_subjects=6_001,
-    published={"dataset": "GREW", "protocol": "official GREW split, rank from the hidden-label server"},
 )
 """Both gallery sequences of everybody are searched; nobody but the server knows the probes."""
 

@@ -2,7 +2,7 @@
 
 from gaitbench.protocol import Protocol, Selection
 
-__all__ = ["SUSTECH1K"]
+__all__ = ["SUSTECH1K", "SUSTECH1K_WITH_IDENTICAL_VIEWS"]
 
 _TRAIN = (
     "0,2,5,18,21,26,33,39-40,44,46-47,50,52,60,62,66,73,75,78,80,92-93,96-97,102-103,116,118,126,128,144,149,151,"
@@ -69,7 +69,7 @@ SUSTECH1K = Protocol(
     test_subjects=_patterns(sorted(set(range(1058)) - set(_numbers(_TRAIN)) - _UNUSED)),
     gallery=Selection(conditions=("*00-nm*",)),
     probes={group: Selection(conditions=(f"*{tag}*",)) for group, tag in _TAGS.items()}
-    | {"Overall": Selection(conditions=("*01*", "*02*", "*03*", "*04*"))},
+    | {"Overall": Selection(conditions=("*0[1-4]*",))},
     exclude=("identical_view",),
     averaging="view_pairs",
     absent_probes="miss",
@@ -85,6 +85,19 @@ SUSTECH1K = Protocol(
     mean_groups=tuple(_TAGS),
     num_train_subjects=250,
     num_test_subjects=800,
-    published={"dataset": "SUSTech1K", "protocol": "250/800 split, gallery 00-nm, identical views excluded"},
 )
 """Gallery and probe of a cell have one view each."""
+
+SUSTECH1K_WITH_IDENTICAL_VIEWS = SUSTECH1K.model_copy(
+    update={
+        "name": "sustech1k-with-identical-views",
+        "title": "SUSTech1K, mean of all view cells, identical views among them; for two sensors, not official",
+        "notes": (
+            *SUSTECH1K.notes[:4],
+            "across sensors one view is no trivial match, and it is not known whether all papers leave it out",
+        ),
+        "exclude": (),
+        "evaluator_keys": {},
+    }
+)
+"""Cells with the diagonal."""

@@ -4,19 +4,22 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from evaluators import Walk, cross_view, evaluate, made_up, nobody, per_view, pooled
+from evaluators import Walk, cross_view, evaluate, made_up, nobody, per_view, per_view_map, pooled
 
 from gaitbench.errors import IncompleteDataError, ProtocolError
 from gaitbench.protocol import Protocol, Selection
 from gaitbench.protocols.casia_b import CASIA_B, CASIA_B_CROSS_VIEW
 from gaitbench.protocols.casia_e import CASIA_E
+from gaitbench.protocols.ccgr import CCGR_EASY, CCGR_HARD
 from gaitbench.protocols.ccgr_mini import CCGR_MINI
 from gaitbench.protocols.ccpg import CCPG, CCPG_REID, CCPG_WITH_IDENTICAL_VIEWS
 from gaitbench.protocols.freegait import FREEGAIT
 from gaitbench.protocols.gait3d import GAIT3D
-from gaitbench.protocols.grew import GREW_VALIDATION
-from gaitbench.protocols.ou_mvlp import OU_MVLP, OU_MVLP_CROSS_VIEW
-from gaitbench.protocols.sustech1k import SUSTECH1K
+from gaitbench.protocols.grew import GREW, GREW_VALIDATION
+from gaitbench.protocols.hid import HID, HID_2023
+from gaitbench.protocols.mmgait import MMGAIT
+from gaitbench.protocols.ou_mvlp import OU_MVLP, OU_MVLP_CROSS_VIEW, OU_MVLP_PRESENT
+from gaitbench.protocols.sustech1k import SUSTECH1K, SUSTECH1K_WITH_IDENTICAL_VIEWS
 from gaitbench.tasks import Evaluation, cell_matrix
 from gaitbench.tasks.arrays import table_of_arrays
 
@@ -70,8 +73,10 @@ def test_ou_mvlp_counts_a_missing_gallery_as_an_error() -> None:
     expected = per_view(walks, having("01"), having("00"))
     assert percent(evaluation, "rank_1_official", "NM") == pytest.approx(expected, abs=1e-9)
     assert evaluation.score("rank_1", "NM").num_absent > 2
-    lenient = evaluate(walks, protocol.model_copy(update={"absent_probes": "skip"}))
+    lenient = evaluate(walks, open_to_all(OU_MVLP_PRESENT))
     assert lenient.score("rank_1", "NM").value > evaluation.score("rank_1", "NM").value
+    expected = per_view(walks, having("01"), having("00"), skips_absent=True)
+    assert percent(lenient, "rank_1_official", "NM") == pytest.approx(expected, abs=1e-9)
 
 
 def test_ou_mvlp_cross_view() -> None:
@@ -177,6 +182,7 @@ def test_ccpg_reid_skips_and_ccpg_counts_probes_without_a_match() -> None:
     assert percent(gait, "rank_1_official", "UP") == pytest.approx(expected, abs=1e-9)
 
 
+SUSTECH1K_CONDITIONS = ["01-nm", "01-bg", "01-cl", "03-cr", "01-ub", "01-uf", "01-oc", "02-nt"]
 SUSTECH1K_TAGS = {"BG": "bg", "CL": "cl", "CR": "cr", "UB": "ub", "UF": "uf", "OC": "oc", "NT": "nt", "NM": "01-nm"}
 
 
@@ -263,6 +269,87 @@ def test_ties_count_against_the_probe_whatever_the_order() -> None:
         assert {evaluation.score("rank_1_official", group).value for group in CASIA_B_PROBES} == {0.0}
 
 
+CCGR_COVARIATES = ["NM1", "BG1", "UB-CL2", "CD1"]
+CCGR_VIEWS = ["0_1.avi", "67_5_2.avi", "over.avi"]
+
+
+def test_ccgr_easy_has_a_group_for_each_other_covariate() -> None:
+    walks = made_up([str(i) for i in range(601, 607)], CCGR_COVARIATES, CCGR_VIEWS, drop=0.3)
+    evaluation = evaluate(walks, open_to_all(CCGR_EASY))
+    numbers = []
+    for covariate in CCGR_COVARIATES[1:]:
+        for k in (1, 5):
+            expected = per_view(walks, having("NM1"), having(covariate), k)
+            assert percent(evaluation, f"rank_{k}_official", covariate) == pytest.approx(expected, abs=1e-9)
+        numbers.append(percent(evaluation, "rank_1_official", covariate))
+    assert percent(evaluation, "rank_1_official", "mean") == pytest.approx(np.mean(numbers), abs=1e-9)
+    assert {score.group for score in evaluation.scores if "/" not in score.group} == {*CCGR_COVARIATES[1:], "mean"}
+
+
+def test_ccgr_hard_has_a_group_for_each_ordered_pair() -> None:
+    walks = made_up([str(i) for i in range(601, 606)], CCGR_COVARIATES, CCGR_VIEWS, drop=0.2, seed=5)
+    evaluation = evaluate(walks, open_to_all(CCGR_HARD))
+    numbers = []
+    for asked in CCGR_COVARIATES:
+        for searched in set(CCGR_COVARIATES) - {asked}:
+            expected = per_view(walks, having(searched), having(asked))
+            assert percent(evaluation, "rank_1_official", f"{asked} in {searched}") == pytest.approx(expected, abs=1e-9)
+            numbers.append(expected)
+    assert len(numbers) == 12
+    assert percent(evaluation, "rank_1_official", "mean") == pytest.approx(np.mean(numbers), abs=1e-9)
+
+
+def test_groups_written_out_are_what_a_record_holds() -> None:
+    walks = made_up(["601", "602"], ["NM1", "BG[1]"], CCGR_VIEWS)
+    table = table_of_arrays(*zip(*(w[:3] for w in walks), strict=True))
+    written = open_to_all(CCGR_HARD).for_table(table)
+    assert list(written.probes) == list(written.galleries) == ["NM1 in BG[1]", "BG[1] in NM1"]
+    assert written.for_table(table) == written == Protocol.model_validate(written.model_dump(mode="json"))
+    division = written.divide(table, needs_train=False)
+    assert set(table.condition[division.galleries["NM1 in BG[1]"]]) == {"BG[1]"}
+    one = table.take(table.condition == "NM1")
+    for protocol in (CCGR_EASY, CCGR_HARD):
+        with pytest.raises(ProtocolError, match="compares each condition with others, and the table has only NM1"):
+            open_to_all(protocol).divide(one, needs_train=False)
+
+
+def test_mmgait_averages_map_over_rounded_cells_of_one_view() -> None:
+    conditions = ["NM-01", "NM-02", "BG-01", "CL-01"]
+    walks = made_up(["0001", "0002", "0003", "0004", "0005"], conditions, ["000", "045", "090"], drop=0.3, seed=3)
+    evaluation = evaluate(walks, open_to_all(MMGAIT), allow_partial=True)
+    for group, probe in {"NM": "NM-02", "BG": "BG-01", "CL": "CL-01"}.items():
+        expected = per_view(walks, having("NM-01"), having(probe))
+        assert percent(evaluation, "rank_1_official", group) == pytest.approx(expected, abs=1e-9)
+        expected = per_view_map(walks, having("NM-01"), having(probe))
+        assert percent(evaluation, "mean_ap_official", group) == pytest.approx(expected, abs=1e-9)
+
+
+def test_sustech1k_with_identical_views_keeps_the_diagonal() -> None:
+    walks = made_up(["0001", "0003", "0004"], ["00-nm", *SUSTECH1K_CONDITIONS], ["000", "000-far", "090"], drop=0.2)
+    evaluation = evaluate(walks, open_to_all(SUSTECH1K_WITH_IDENTICAL_VIEWS))
+    expected = per_view(walks, having("00-nm"), lambda w: "bg" in w.condition, diagonal=True)
+    assert percent(evaluation, "rank_1_official", "BG") == pytest.approx(expected, abs=1e-9)
+
+
+def test_grew_keeps_both_walks_of_everybody_and_the_surrogate_one() -> None:
+    walks = made_up(["00001", "00002"], ["01", "02"], ["a8f3"])
+    table = table_of_arrays(*zip(*(w[:3] for w in [*walks, Walk("probe", "03", "q0z1", walks[0][3])]), strict=True))
+    official = GREW.for_embeddings().divide(table, needs_train=False, needs_matches=False)
+    assert table.condition[official.gallery].tolist() == ["01", "02", "01", "02"]
+    assert table.subject_id[official.probes["all"]].tolist() == ["probe"]
+    surrogate = GREW_VALIDATION.for_embeddings().divide(table, needs_train=False)
+    assert set(table.condition[surrogate.gallery]) == {"01"}
+    assert set(table.condition[surrogate.probes["all"]]) == {"02"}
+
+
+def test_hid_is_not_reranked_unless_asked() -> None:
+    for protocol in (HID, HID_2023):
+        assert protocol.reranking is None
+        asked = protocol.reranked().reranking
+        assert asked is not None
+        assert (asked.k1, asked.k2, asked.weight) == (6, 6, 0.3)
+
+
 def test_protocols_of_other_datasets_can_be_written_down() -> None:
     """A per-view protocol with mAP per cell, as for gait with many sensors: rounded cells, absent probes skipped."""
     protocol = Protocol(
@@ -280,29 +367,7 @@ def test_protocols_of_other_datasets_can_be_written_down() -> None:
     )
     walks = made_up(["0001", "0002", "0003", "0004"], ["NM-01", "NM-02"], ["a", "b", "c"], drop=0.3, seed=2)
     evaluation = evaluate(walks, protocol)
-    cells = []
-    for of_probe in "abc":
-        row = []
-        for of_gallery in set("abc") - {of_probe}:
-            searched = [w for w in walks if w.condition == "NM-01" and w.view == of_gallery]
-            asked = [w for w in walks if w.condition == "NM-02" and w.view == of_probe]
-            row.append(_mean_ap(asked, searched))
-        cells.append(np.mean(row))
-    assert percent(evaluation, "mean_ap_official", "NM") == pytest.approx(np.mean(cells), abs=1e-9)
+    expected = per_view_map(walks, having("NM-01"), having("NM-02"))
+    assert percent(evaluation, "mean_ap_official", "NM") == pytest.approx(expected, abs=1e-9)
     expected = per_view(walks, having("NM-01"), having("NM-02"))
     assert percent(evaluation, "rank_1_official", "NM") == pytest.approx(expected, abs=1e-9)
-
-
-def _mean_ap(asked: list[Walk], searched: list[Walk]) -> float:
-    found = [
-        pooled(
-            [one._replace(condition="ask"), *searched],
-            having("NM-01"),
-            having("ask"),
-            skips_absent=True,
-            leaves_out=nobody,
-        )["mean_ap"]
-        for one in asked
-        if any(one.subject == other.subject for other in searched)
-    ]
-    return float(np.round(np.mean(found), 2))
