@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, overload
 
 from gaitbench.errors import UsageError
+from gaitbench.hub.address import is_address
 
 if TYPE_CHECKING:
     from gaitbench.board import ExtraColumn
     from gaitbench.dataset import GaitDataset, VerifyReport
     from gaitbench.doctor import Check
+    from gaitbench.hub.exporting import Exported
+    from gaitbench.hub.stream import StreamedDataset
     from gaitbench.info import ComponentInfo
     from gaitbench.leaderboard import Leaderboard
     from gaitbench.quarantine import PluginInfo
@@ -25,6 +28,7 @@ __all__ = [
     "convert",
     "doctor",
     "embed",
+    "export",
     "info",
     "list_components",
     "list_plugins",
@@ -52,6 +56,7 @@ def run(
     preset: str = "quick",
     seeds: Sequence[int] = (0,),
     protocol: str | None = None,
+    partition: PathLike | Mapping[str, object] | None = None,
     options: Mapping[str, object] | None = None,
     set: Mapping[str, object] | None = None,  # noqa: A002
     out: PathLike = "runs",
@@ -59,6 +64,7 @@ def run(
     devices: int = 1,
     nodes: int = 1,
     precision: str | None = None,
+    cache: str = "none",
     allow_partial: bool = False,
     force: bool = False,
     jobs: int = 1,
@@ -68,11 +74,13 @@ def run(
     Args:
         task: ``identity``, ``crossmodal`` or a plugin's.
         models: Names; None for every installed model that fits task and dataset.
-        dataset: Name; None for the embedded walkers.
+        dataset: Name, or a dataset repository (``hf:ORG/NAME``, ``hf:FOLDER``); None for the embedded walkers.
         data: Folder of the official files, or of a prepared dataset.
         preset: ``quick`` (small, for a CPU), ``paper`` (as published) or a plugin's.
         seeds: One run per model and seed.
         protocol: Name; None for the dataset's first one.
+        partition: JSON file of the official lists, or its content, for protocols that have explicit ones. What the
+            lists say enters the run's hash and its record; where the file lies does not.
         options: Of the dataset, such as ``{"seed": 1}``.
         set: Fields of the models' configs to change.
         out: Folder of the runs, each named by a hash of everything that determines its result.
@@ -80,6 +88,7 @@ def run(
         devices: Per node.
         nodes: Machines.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``; None for the recipe's.
+        cache: Where packed training frames wait: ``none`` (in the memory-mapped files), ``ram`` or ``device``.
         allow_partial: Go on with missing subjects; the result is marked and kept off the ranking.
         force: Run again what is finished.
         jobs: Processes that run independent models and seeds side by side.
@@ -92,6 +101,14 @@ def run(
     """
     from gaitbench.runner import run as run_cells
 
+    if dataset is not None and is_address(dataset):
+        from gaitbench.hub.running import repository_for_run
+        from gaitbench.registry import load_registry
+
+        if data is not None:
+            raise UsageError(f"{dataset} says where its files are; leave the folder {data} out (--data, data=).")
+        dataset, data = repository_for_run(load_registry(), dataset, models, options)
+        options = None
     return run_cells(
         task,
         models=None if models is None else list(models),
@@ -100,6 +117,7 @@ def run(
         preset=preset,
         seeds=tuple(seeds),
         protocol=protocol,
+        partition=partition,
         options=dict(options or {}),
         set=dict(set or {}),
         out=Path(out),
@@ -107,10 +125,35 @@ def run(
         devices=devices,
         nodes=nodes,
         precision=precision,
+        cache=cache,
         allow_partial=allow_partial,
         force=force,
         jobs=jobs,
     )
+
+
+@overload
+def load(
+    name: str,
+    *,
+    modalities: Sequence[str] | None = None,
+    source: PathLike | None = None,
+    root: PathLike | None = None,
+    streaming: Literal[False] = False,
+    **options: object,
+) -> "GaitDataset": ...
+
+
+@overload
+def load(
+    name: str,
+    *,
+    modalities: Sequence[str] | None = None,
+    source: PathLike | None = None,
+    root: PathLike | None = None,
+    streaming: Literal[True],
+    **options: object,
+) -> "StreamedDataset": ...
 
 
 def load(
@@ -119,16 +162,21 @@ def load(
     modalities: Sequence[str] | None = None,
     source: PathLike | None = None,
     root: PathLike | None = None,
+    streaming: bool = False,
     **options: object,
-) -> "GaitDataset":
+) -> "GaitDataset | StreamedDataset":
     """Open a dataset by name, or a prepared folder; generated and given data is prepared and cached on first ask.
 
     Args:
-        name: Of a registered dataset, or the path of a prepared one.
-        modalities: Streams that must be there; None for the dataset's first one and what is prepared already.
+        name: Of a registered dataset, the path of a prepared one, or a dataset repository: ``hf:ORG/NAME``,
+            ``hf:ORG/NAME@REVISION``, ``hf:FOLDER``.
+        modalities: Streams that must be there; None for the dataset's first one and what is prepared already, and for
+            all of a repository.
         source: Folder of the official files; generated datasets need none.
         root: Folder of the prepared dataset; None for the cache (``GAITBENCH_CACHE``, default ``~/.cache/gaitbench``).
-        options: Of the dataset, such as ``seed=1``.
+        streaming: Go through a repository's sequences without preparing it; frames are fetched as they are looked at.
+        options: Of the dataset, such as ``seed=1``; of a repository that gaitbench did not write, how its columns are
+            read, such as ``columns={"subject": "pid"}``.
 
     Raises:
         UnknownNameError: No such dataset.
@@ -139,6 +187,16 @@ def load(
     from gaitbench.registry import load_registry
     from gaitbench.store import is_prepared, open_or_prepare
 
+    if streaming:
+        from gaitbench.hub.opening import stream_repository
+        from gaitbench.store import cache_root
+
+        if not is_address(name) or source is not None or root is not None:
+            raise UsageError(
+                f"streaming reads dataset repositories as they lie (hf:ORG/NAME, hf:FOLDER), without source and root; "
+                f"got {name!r}. A prepared dataset is memory-mapped: iterate over it."
+            )
+        return stream_repository(name, cache_root(), modalities=modalities, options=options)
     if is_prepared(Path(name)):
         return GaitDataset.open(Path(name))
     return open_or_prepare(
@@ -154,36 +212,89 @@ def prepare(
     modalities: Sequence[str] | None = None,
     workers: int | None = None,
     options: Mapping[str, object] | None = None,
+    skip_broken: bool = False,
 ) -> "GaitDataset":
     """Turn a dataset's official files into a prepared dataset, or generate it; resumable and in parallel.
 
     Args:
-        name: Of a registered dataset.
+        name: Of a registered dataset, or a dataset repository: ``hf:ORG/NAME``, ``hf:FOLDER``.
         out: Folder of the prepared dataset; streams are added to what is there. None for the cache, where ``run``
             looks.
         source: Folder of the official files; generated datasets need none.
-        modalities: Streams to prepare; None for all that the dataset has.
+        modalities: Streams to prepare; None for all that the source has.
         workers: Processes; None for one per core.
         options: Of the dataset.
+        skip_broken: Leave sequences with broken or missing files out instead of stopping at the end.
 
     Raises:
         GaitbenchError: As :func:`load`; an :class:`gaitbench.errors.OutputError` when ``out`` cannot be written.
     """
     from gaitbench.registry import load_registry
     from gaitbench.specs import DatasetSpec
-    from gaitbench.store import open_or_prepare
+    from gaitbench.store import open_or_prepare, source_modalities
 
     registry = load_registry()
-    spec = registry.get("dataset", name)
-    assert isinstance(spec, DatasetSpec)
+    if not is_address(name) and not modalities:
+        spec = registry.get("dataset", name)
+        assert isinstance(spec, DatasetSpec)
+        modalities = source_modalities(registry, spec, _path(source), options)
     return open_or_prepare(
         registry,
         name,
-        modalities=modalities or spec.modalities,
+        modalities=modalities,
         source=_path(source),
         root=_path(out),
         options=options,
         workers=workers,
+        skip_broken=skip_broken,
+    )
+
+
+def export(
+    dataset: "PathLike | GaitDataset",
+    out: PathLike,
+    *,
+    to: Literal["hf"] = "hf",
+    modalities: Sequence[str] | None = None,
+    source: PathLike | None = None,
+    options: Mapping[str, object] | None = None,
+    push: str | None = None,
+    public: bool = False,
+    has_right: bool = False,
+) -> "Exported":
+    """Write a Hugging Face dataset repository, which `datasets` opens without gaitbench, and push it if asked to.
+
+    Args:
+        dataset: Name of a dataset, the folder of a prepared one, or an open one.
+        out: A new or empty folder, or one in which the same export was begun or finished before.
+        to: The form; there is one.
+        modalities: Streams to write; None for all.
+        source: Folder of the official files, for a name.
+        options: Of the dataset, for a name.
+        push: ``ORG/NAME`` to upload to, private unless ``public``; the token is that of ``HF_TOKEN`` or of the login.
+        public: Let everybody see a repository that is pushed.
+        has_right: You may pass the data on although its terms forbid it or say nothing.
+
+    Raises:
+        UsageError: Its terms forbid pushing, or a name, option or modality does not exist.
+        DatasetError: Files are missing or damaged.
+        OutputError: ``out`` cannot be written or holds something else, or the hub refuses.
+    """
+    from gaitbench.hub.exporting import export_and_push
+    from gaitbench.registry import load_registry
+
+    if to != "hf":
+        raise UsageError(f"a dataset is exported to hf, not to {to!r}.")
+    return export_and_push(
+        load_registry(),
+        Path(dataset) if isinstance(dataset, Path) else dataset,
+        Path(out),
+        modalities=modalities,
+        source=_path(source),
+        options=options,
+        repository=push,
+        public=public,
+        has_right=has_right,
     )
 
 
@@ -271,7 +382,7 @@ def embed(
         if (path / "dataset.json").is_file():
             dataset = GaitDataset.open(path)
         else:
-            dataset = load(str(source), modalities=modalities, source=data, **dict(options or {}))  # type: ignore[arg-type]
+            dataset = load(str(source), modalities=modalities, source=data, **dict(options or {}))  # type: ignore[call-overload]
         stored = embed_dataset(found, dataset, max_frames=max_frames, device=fabric.device, autocast=fabric.autocast)
     write_embeddings(Path(out), stored.embeddings, stored.table)
     return Path(out)
@@ -286,6 +397,7 @@ def score(
     distance: Literal["euclidean", "cosine"] | None = None,
     is_strict: bool = False,
     bootstrap: int = 1000,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
 ) -> "Scoring":
     """Score a file of embeddings under an official protocol, without models or datasets.
 
@@ -297,6 +409,7 @@ def score(
         distance: In place of the protocol's own.
         is_strict: Stop when anything sets the file apart from the official test, instead of noting it.
         bootstrap: Resamples of the confidence intervals; 0 for none.
+        device: Where to compare and count; ``auto`` takes CUDA when there is one.
 
     Returns:
         The scores; ``str()`` gives the table.
@@ -314,6 +427,7 @@ def score(
         distance=distance,
         is_strict=is_strict,
         bootstrap=bootstrap,
+        device=device,
     )
 
 
@@ -325,6 +439,7 @@ def submit(
     partition: PathLike | None = None,
     reranking: bool = False,
     distance: Literal["euclidean", "cosine"] | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
 ) -> Path:
     """Write the file for a server that keeps the probes' labels (GREW, HID).
 
@@ -335,6 +450,7 @@ def submit(
         partition: As for :func:`score`.
         reranking: As for :func:`score`.
         distance: As for :func:`score`.
+        device: As for :func:`score`.
 
     Returns:
         ``out``.
@@ -344,7 +460,7 @@ def submit(
     """
     from gaitbench.scoring import submit_file
 
-    return submit_file(path, out, protocol, partition=partition, reranking=reranking, distance=distance)
+    return submit_file(path, out, protocol, partition=partition, reranking=reranking, distance=distance, device=device)
 
 
 def list_components(kind: str) -> "list[Spec]":

@@ -14,7 +14,7 @@ from gaitbench.atomic import write_json
 from gaitbench.errors import DatasetError
 from gaitbench.modality import Codec, FrameKind, Modality
 
-__all__ = ["Attribute", "DatasetCard", "FileEntry", "PreparedCard", "PreparedStream", "StreamInfo"]
+__all__ = ["Attribute", "DatasetCard", "FileEntry", "LeftOut", "PreparedCard", "PreparedStream", "StreamInfo"]
 
 CARD_FILE = "dataset.json"
 MANIFEST_FILE = "manifest.parquet"
@@ -40,7 +40,15 @@ class StreamInfo(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
     frame_rate_hz: float = Field(gt=0)
     """Frames per second."""
     scale_to_unit: float = 1.0
-    """Factor from stored values to the modality's unit."""
+    """Factor from stored values to the modality's unit: 1/255 for grey silhouettes, which are 0 to 1 to a model."""
+    codec: Codec | None = None
+    """How this dataset stores the frames; None for the modality's own way."""
+    value_range: tuple[float, float] | None = None
+    """Smallest and largest stored value; None for the modality's own."""
+    colour_map: Literal["jet"] | None = None
+    """The map that coloured a range image, whose three channels stand for one distance."""
+    clock: str | None = None
+    """What timed the frames; streams of different clocks do not begin together. None for the dataset's only clock."""
 
 
 class DatasetCard(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -73,6 +81,10 @@ class DatasetCard(BaseModel, frozen=True, extra="forbid", use_attribute_docstrin
     """What to cite."""
     source: str = ""
     """Where it comes from."""
+    redistribution: bool | None = None
+    """Whether the terms let anybody pass the data on; None where they do not say, which counts as no."""
+    repository: str = ""
+    """Hugging Face repository and commit that it was read from, ``ORG/NAME@COMMIT``; empty where it was not."""
 
 
 class FileEntry(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -84,6 +96,17 @@ class FileEntry(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
     """Size."""
     sha256: str
     """Hash of the content, 64 hex digits."""
+
+
+class LeftOut(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """What of the source is not among the sequences, and why."""
+
+    reason: str
+    """A sentence without a full stop."""
+    num: PositiveInt
+    """Files or folders."""
+    examples: tuple[str, ...] = ()
+    """The first of them, relative to the source."""
 
 
 class PreparedStream(BaseModel):
@@ -122,6 +145,8 @@ class PreparedCard(DatasetCard, frozen=True, extra="forbid", use_attribute_docst
     """The manifest; two entries, old and new, for the moment in which a stream is being added."""
     prepared: dict[str, PreparedStream]
     """Modality name to the stream in this folder."""
+    left_out: tuple[LeftOut, ...] | None = None
+    """What of the source was passed over; None for nothing."""
 
     def card(self) -> DatasetCard:
         """The card alone."""
@@ -134,6 +159,12 @@ class PreparedCard(DatasetCard, frozen=True, extra="forbid", use_attribute_docst
             OutputError: The file cannot be written.
         """
         content = self.model_dump(mode="json")
+        content["streams"] = {
+            name: info.model_dump(mode="json", exclude_none=True) for name, info in self.streams.items()
+        }
+        for name, default in (("left_out", None), ("redistribution", None), ("repository", "")):
+            if getattr(self, name) == default:
+                del content[name]
         write_json(root / CARD_FILE, {**content, "checksum": _checksum(content)})
 
     @classmethod

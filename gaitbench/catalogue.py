@@ -28,7 +28,6 @@ _NAMES: dict[str, dict[str, tuple[str, ...]]] = {
             "swingait",
             "two-stream",
         ),
-        "modality": ("optical-flow", "skeleton-map", "smpl"),
     },
     "gaitbench-lidar": {"model": ("lidargait++",)},
     "gaitbench-silhouette": {"dataset": ("usf-gait17",), "protocol": ("usf-gait17",)},

@@ -32,11 +32,21 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from gaitbench.card import CARD_FILE, Attribute, DatasetCard, FileEntry, PreparedCard, PreparedStream, StreamInfo
+from gaitbench.card import (
+    CARD_FILE,
+    Attribute,
+    DatasetCard,
+    FileEntry,
+    LeftOut,
+    PreparedCard,
+    PreparedStream,
+    StreamInfo,
+)
 from gaitbench.errors import DatasetError
-from gaitbench.sequence import Frames, SequenceInfo
+from gaitbench.sequence import Absent, Frames, SequenceInfo
 from gaitbench.sequence import Sequence as GaitSequence
 from gaitbench.storage.bank import FrameBank
+from gaitbench.storage.codec import Packed
 from gaitbench.storage.integrity import check_hashes, check_sizes, file_sha256
 from gaitbench.storage.shard import Shard
 from gaitbench.table import SequenceTable
@@ -46,6 +56,8 @@ if TYPE_CHECKING:
 
 if TYPE_CHECKING:
     import datasets
+
+    from gaitbench.clip_dataset import ClipDataset
 
 __all__ = [
     "Attribute",
@@ -94,11 +106,17 @@ class DatasetBuilder(ABC):
         """All sequences, in an order that is always the same."""
 
     @abstractmethod
-    def frames(self, sequences: Sequence[SequenceInfo], modality: str) -> Iterator[Frames]:
+    def frames(self, sequences: Sequence[SequenceInfo], modality: str) -> Iterator[Frames | Packed | Absent]:
         """Yield the decoded frames of these sequences, one item per sequence and in their order.
 
-        What is yielded for a sequence does not depend on which others are asked for with it.
+        Where a sequence has none, or its file is broken, :class:`gaitbench.sequence.Absent` says why. What is yielded
+        for a sequence does not depend on which others are asked for with it. A builder that reads the stored form
+        itself yields it as it is, and answers for its being right.
         """
+
+    def left_out(self) -> Sequence[LeftOut]:
+        """What of the source is not among :meth:`sequences`, and why; asked after them."""
+        return ()
 
     def fit_protocol(self, protocol: "Protocol") -> "Protocol":
         """Adapt a protocol of this dataset to the options, where they change who is there; most builders need not."""
@@ -166,6 +184,63 @@ class GaitDataset:
         chosen = np.asarray(index)
         return GaitDataset(self._files, rows[chosen.astype(np.int64) if chosen.size == 0 else chosen])
 
+    def present(self, modalities: Sequence[str]) -> "GaitDataset":
+        """The sequences that have frames in every one of these modalities.
+
+        Raises:
+            DatasetError: A stream is not in this folder.
+        """
+        rows = [self._files.manifest_rows(name)["num_frames"].to_numpy() > 0 for name in modalities]
+        has_all = np.logical_and.reduce(rows) if rows else np.ones(len(self._files.table), bool)
+        if self._index is not None:
+            has_all = has_all[self._index]
+        return self if has_all.all() else self.take(has_all)
+
+    def absent(self, modality: str) -> dict[str, Absent]:
+        """Ids of the sequences that have no frames in a modality, and why.
+
+        Raises:
+            DatasetError: The stream is not in this folder, or a file of it is missing, truncated or altered.
+        """
+        found = self._files.absent(modality)
+        return found if self._index is None else {i: found[i] for i in self.table.sequence_id.tolist() if i in found}
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """What of the source was passed over when the dataset was prepared, and why."""
+        return self._files.card.left_out or ()
+
+    def num_bytes(self, modality: str) -> int:
+        """Size of a modality's files, whole, whichever sequences were taken.
+
+        Raises:
+            DatasetError: The stream is not in this folder.
+        """
+        return sum(entry.num_bytes for entry in self._files.stream(modality).shards)
+
+    @property
+    def stored_table(self) -> SequenceTable:
+        """The rows as the builder listed them: ``num_frames`` is 0 where only reading tells."""
+        stored = self._files.stored_table
+        return stored if self._index is None else stored.take(self._index)
+
+    def stream(self, modality: str) -> PreparedStream:
+        """How a modality is stored in this folder.
+
+        Raises:
+            DatasetError: The stream is not in this folder.
+        """
+        return self._files.stream(modality)
+
+    def manifest(self, modality: str) -> pa.Table:
+        """``num_frames``, ``num_bytes`` and ``sha256`` of the stored form of each sequence, in the order of the table.
+
+        Raises:
+            DatasetError: The stream is not in this folder.
+        """
+        rows = self._files.manifest_rows(modality)
+        return rows if self._index is None else rows.take(pa.array(self._index))
+
     def bank(self, modality: str) -> FrameBank:
         """The frames of one modality, addressed in whole batches.
 
@@ -205,7 +280,12 @@ class GaitDataset:
             rows = self._files.manifest_rows(name)
             if self._index is not None:
                 rows = rows.take(pa.array(self._index))
-            about = [name, stream.codec, stream.dtype, self.card.streams[name].model_dump(mode="json")]
+            about = [
+                name,
+                stream.codec,
+                stream.dtype,
+                self.card.streams[name].model_dump(mode="json", exclude_none=True),
+            ]
             digest.update(json.dumps(about, sort_keys=True).encode())
             counts = [rows["sequence_id"].to_pylist(), rows["num_frames"].to_pylist()]
             digest.update(json.dumps(counts).encode())
@@ -213,24 +293,56 @@ class GaitDataset:
                 digest.update(b"".join(rows["sha256"].to_pylist()))
         return digest.hexdigest()
 
-    def to_hf(self) -> "datasets.Dataset":
-        """The sequences as a memory-mapped Hugging Face dataset.
+    def to_hf(self, modalities: Sequence[str] | None = None) -> "datasets.Dataset":
+        """The sequences as a memory-mapped Hugging Face dataset, with the columns of ``gaitbench export``.
 
-        Columns are those of the table, and for each modality ``MODALITY`` (packed frames),
-        ``MODALITY.num_frames``, and ``MODALITY.offsets`` and ``MODALITY.origin`` where its codec has them.
+        Rasters are lists of pictures, joints nested lists, points lists with offsets and origin. The rows are encoded
+        once, into the cache.
+
+        Args:
+            modalities: Columns of frames; None for all in the folder.
+
+        Raises:
+            DatasetError: A stream is not in this folder or damaged, or there is no sequence.
+            OutputError: The cache cannot be written.
         """
-        import datasets
+        from gaitbench.hub.arrow import as_hugging_face
+        from gaitbench.store import cache_root
 
-        parts = [datasets.Dataset(pa.Table.from_batches([self._files.table.to_arrow()]))]
-        for name in self.modalities:
-            self._files.bank(name)
-            paths = [str(self.root / entry.path) for entry in self._files.stream(name).shards]
-            stream = datasets.concatenate_datasets([datasets.Dataset.from_file(path) for path in paths])
-            stream = stream.remove_columns(["sequence_id", "sha256"])
-            names = {column: f"{name}.{column}" for column in stream.column_names if column != "frames"}
-            parts.append(stream.rename_columns({**names, "frames": name}))
-        whole = datasets.concatenate_datasets(parts, axis=1)
-        return whole if self._index is None else whole.select(self._index)
+        return as_hugging_face(self, cache_root(), modalities)
+
+    def to_torch(
+        self,
+        modalities: Sequence[str] | None = None,
+        *,
+        num_frames: int | None = None,
+        num_points: int | None = None,
+        seed: int = 0,
+    ) -> "ClipDataset":
+        """The sequences as a torch Dataset, for a DataLoader; see :class:`gaitbench.clip_dataset.ClipDataset`.
+
+        Args:
+            modalities: What items have; None for all in the folder.
+            num_frames: Frames of a clip; None gives whole sequences.
+            num_points: Points drawn per frame; None gives all.
+            seed: Of clips and points.
+
+        Raises:
+            UsageError: A number is below 1, or clips of points are asked for without ``num_points``.
+            DatasetError: A stream is not in this folder, or a sequence has no frames in it.
+        """
+        from gaitbench.clip_dataset import ClipDataset
+
+        return ClipDataset(self, modalities, num_frames=num_frames, num_points=num_points, seed=seed)
+
+    def __reduce__(self) -> "tuple[Callable[..., GaitDataset], tuple[Path, NDArray[np.int64] | None]]":
+        """Travel to another process as a path and rows; the files are opened again there."""
+        return _reopen, (self.root, self._index)
+
+
+def _reopen(root: Path, index: NDArray[np.int64] | None) -> GaitDataset:
+    whole = GaitDataset.open(root)
+    return whole if index is None else whole.take(index)
 
 
 class _LazyFrames(Mapping[str, Frames]):
@@ -290,6 +402,15 @@ class _Folder:
     def manifest_rows(self, name: str) -> pa.Table:
         self.stream(name)
         return self._manifest.filter(pc.equal(self._manifest["modality"], name))
+
+    def absent(self, name: str) -> dict[str, Absent]:
+        stream, found = self.stream(name), {}
+        if not (self.manifest_rows(name)["num_frames"].to_numpy() == 0).any():
+            return {}
+        for entry in stream.shards:
+            shard = Shard.open(self.root / entry.path, stream.modality(name), self.card.streams[name])
+            found.update({shard.sequence_id[row].as_py(): why for row, why in shard.absent.items()})
+        return found
 
     def bank(self, name: str) -> FrameBank:
         if name not in self._banks:

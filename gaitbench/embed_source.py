@@ -79,7 +79,7 @@ def embed_dataset(
     device: torch.device | str = "cpu",
     autocast: Autocast = contextlib.nullcontext,
 ) -> StoredEmbeddings:
-    """Embed every sequence of a dataset.
+    """Embed every sequence of a dataset that has frames in all modalities that the model reads.
 
     Args:
         model: It is moved to the device.
@@ -93,8 +93,9 @@ def embed_dataset(
         ModelError: An embedding is NaN or infinite.
     """
     model.to(device)
-    everything = np.arange(len(dataset))
     modalities = [spec.modality for spec in model.inputs]
+    dataset = dataset.present(modalities)
+    everything = np.arange(len(dataset))
     found = embed(model, dataset, everything, modalities, max_frames=max_frames, device=device, autocast=autocast)
     return StoredEmbeddings(found.embeddings, found.table)
 

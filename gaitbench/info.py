@@ -192,6 +192,8 @@ def _preset_line(registry: Registry, spec: ModelSpec, name: str, preset: "Preset
 
 
 def _of_dataset(registry: Registry, spec: DatasetSpec) -> list[Detail]:
+    from gaitbench.tree import TreeBuilder
+
     details = [
         Detail("modalities", (", ".join(spec.modalities),)),
         Detail("protocols", (", ".join(spec.protocols) or "none",)),
@@ -204,8 +206,11 @@ def _of_dataset(registry: Registry, spec: DatasetSpec) -> list[Detail]:
         options = registry.load(spec, "options")
         fields = getattr(options, "model_fields", {})
         lines = [f"{key} = {field.default!r}: {field.description or ''}".rstrip(": ") for key, field in fields.items()]
+        builder = registry.load(spec)
+        if isinstance(builder, type) and issubclass(builder, TreeBuilder):
+            layouts = builder(options(), None).layouts()  # type: ignore[operator]
+            details.append(Detail("layouts", tuple(f"{layout.name}: {layout.title}" for layout in layouts)))
         if not spec.needs_source:
-            builder = registry.load(spec)
             assert callable(builder)
             assert callable(options)
             card = builder(options(), None).card()

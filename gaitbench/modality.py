@@ -7,7 +7,7 @@ confidence), points a ragged list ``[sum(T_i), D]`` with offsets ``[T + 1]``.
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Codec", "FrameKind", "Modality"]
+__all__ = ["CODECS", "Codec", "FrameKind", "Modality"]
 
 FrameKind = Literal["raster", "joints", "points"]
 """What one frame is: an image, a skeleton, or a cloud of points."""
@@ -18,6 +18,14 @@ Codec = Literal["bits", "raw", "jpeg", "points16"]
 ``bits``: one bit per pixel (masks). ``raw``: the array's bytes, C order, little endian. ``jpeg``: one JPEG
 file per frame. ``points16``: float16 coordinates relative to an origin per sequence.
 """
+
+
+CODECS: dict[FrameKind, tuple[Codec, ...]] = {
+    "raster": ("bits", "raw", "jpeg"),
+    "joints": ("raw",),
+    "points": ("points16",),
+}
+"""Codecs that can store each kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,5 +140,68 @@ SKELETON_3D = Modality(
     is_exact=False,
 )
 
-CORE_MODALITIES = (SILHOUETTE, RGB, DEPTH, PARSING, LIDAR, LIDAR_DEPTH, SKELETON_2D, SKELETON_3D)
-"""The modalities that core registers; plugins add others."""
+SILHOUETTE_RAW = Modality(
+    name="silhouette-raw",
+    title="Masks of the walking person as cut from the video, neither aligned nor height-normalised",
+    kind="raster",
+    codec="raw",
+    dtype="uint8",
+    channels=1,
+    value_range=(0, 255),
+)
+ASPECT_RATIO = Modality(
+    name="aspect-ratio",
+    title="Width over height of the person's box in the video, as one joint of one value",
+    kind="joints",
+    codec="raw",
+    dtype="float32",
+    channels=1,
+    value_range=(0, 1000),
+)
+SKELETON_MAP = Modality(
+    name="skeleton-map",
+    title="Soft pictures of the skeleton: limbs in one channel, joints in the other",
+    kind="raster",
+    codec="raw",
+    dtype="uint8",
+    channels=2,
+    value_range=(0, 255),
+    is_exact=False,
+)
+OPTICAL_FLOW = Modality(
+    name="optical-flow",
+    title="Optical flow of the walking person as colours",
+    kind="raster",
+    codec="raw",
+    dtype="uint8",
+    channels=3,
+    value_range=(0, 255),
+    is_exact=False,
+)
+SMPL = Modality(
+    name="smpl",
+    title="SMPL body model of each frame, as one joint: 3 camera, 72 pose and 10 shape values",
+    kind="joints",
+    codec="raw",
+    dtype="float32",
+    channels=85,
+    value_range=(-1000, 1000),
+    is_exact=False,
+)
+
+CORE_MODALITIES = (
+    SILHOUETTE,
+    RGB,
+    DEPTH,
+    PARSING,
+    LIDAR,
+    LIDAR_DEPTH,
+    SKELETON_2D,
+    SKELETON_3D,
+    SILHOUETTE_RAW,
+    ASPECT_RATIO,
+    SKELETON_MAP,
+    OPTICAL_FLOW,
+    SMPL,
+)
+"""The modalities that core registers, as several packages supply or read them; plugins add others."""

@@ -6,6 +6,7 @@ process prepares a folder at a time; a second one waits and finds the work done.
 """
 
 import contextlib
+import dataclasses
 import difflib
 import fcntl
 import hashlib
@@ -20,13 +21,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gaitbench.atomic import make_folder, output_errors, remove_leftovers, write_bytes, write_json
-from gaitbench.card import CARD_FILE, MANIFEST_FILE, TABLE_FILE, DatasetCard, FileEntry, PreparedCard, PreparedStream
+from gaitbench.card import (
+    CARD_FILE,
+    MANIFEST_FILE,
+    TABLE_FILE,
+    DatasetCard,
+    FileEntry,
+    LeftOut,
+    PreparedCard,
+    PreparedStream,
+)
 from gaitbench.dataset import BuilderOptions, DatasetBuilder, GaitDataset
 from gaitbench.errors import DatasetError, OutputError
-from gaitbench.modality import CORE_MODALITIES, Modality
+from gaitbench.modality import CODECS, CORE_MODALITIES, Modality
 from gaitbench.progress import quiet, track
-from gaitbench.sequence import SequenceInfo
-from gaitbench.storage.codec import frame_nbytes, pack
+from gaitbench.sequence import Absent, Frames, SequenceInfo
+from gaitbench.storage.codec import Packed, frame_nbytes, pack
 from gaitbench.storage.integrity import entry_of
 from gaitbench.storage.shard import Shard, write_shard
 from gaitbench.storage.workers import ShardJob, run_jobs
@@ -41,6 +51,7 @@ SHARD_BYTES = 64 * 2**20
 _FRAMES_IF_UNKNOWN = 128
 _JPEG_BYTES_PER_VALUE = 0.25
 _POINTS_PER_FRAME = 2048
+_MOST_SHOWN = 20
 _LOCK_FILE = ".lock"
 _WORK_FILE = ".work.json"
 _OURS = {CARD_FILE, MANIFEST_FILE, TABLE_FILE, _LOCK_FILE, _WORK_FILE, "streams"}
@@ -55,6 +66,7 @@ def prepare(
     *,
     workers: int | None = None,
     progress: bool = True,
+    skip_broken: bool = False,
 ) -> GaitDataset:
     """Prepare some modalities of a dataset, or add them to what was prepared before.
 
@@ -68,13 +80,15 @@ def prepare(
         modalities: Names of the streams to have.
         workers: Processes; None takes one per core, 1 works in this process.
         progress: Show progress.
+        skip_broken: Go on when files are broken or missing. Their sequences stay in the table without frames in that
+            modality, with the reason; :func:`gaitbench.report.report` counts them.
 
     Returns:
         The opened dataset, with all its sequences and every stream in the folder.
 
     Raises:
-        DatasetError: The source is not as it should be, frames do not fit the card, or ``out`` holds another dataset
-            or a broken one.
+        DatasetError: The source is not as it should be, frames do not fit the card, files are broken and
+            ``skip_broken`` is not set, or ``out`` holds another dataset or a broken one.
         OutputError: ``out`` cannot be written, or holds something else.
     """
     out = Path(out)
@@ -91,7 +105,7 @@ def prepare(
         with _lock(out):
             if (done := _finished(out, card, described)) is not None:
                 return done
-            _prepare_locked(builder, builder_class, card, described, out, workers)
+            _prepare_locked(builder, builder_class, card, described, out, workers, skip_broken=skip_broken)
     return GaitDataset.open(out)
 
 
@@ -115,14 +129,14 @@ def build_shard(builder: DatasetBuilder, job: ShardJob, advance: Callable[[int],
         advance(len(job.sequences))
         return entry_of(job.root, path)
 
-    def rows() -> "Iterator[tuple[str, Any]]":
+    def rows() -> Iterator[tuple[str, Packed | Absent]]:
         missing = object()
         frames = iter(builder.frames(job.sequences, job.modality.name))
         for info in job.sequences:
             item = next(frames, missing)
             if item is missing:
                 raise DatasetError(f"{type(builder).__name__}: no {job.modality.name} for sequence {info.sequence_id}")
-            yield info.sequence_id, pack(cast(Any, item), job.modality, job.info, info.sequence_id)
+            yield info.sequence_id, _packed(item, info, job, is_read=builder.source is not None)
             advance(1)
         if next(frames, missing) is not missing:
             raise DatasetError(
@@ -133,6 +147,18 @@ def build_shard(builder: DatasetBuilder, job: ShardJob, advance: Callable[[int],
     return entry_of(job.root, path)
 
 
+def _packed(item: object, info: SequenceInfo, job: ShardJob, *, is_read: bool) -> Packed | Absent:
+    """Pack what a builder gave. What was read and is wrong is one broken sequence; what was generated, a mistake."""
+    if isinstance(item, Absent | Packed):
+        return item
+    try:
+        return pack(cast(Frames, item), job.modality, job.info, info.sequence_id)
+    except DatasetError as error:
+        if not is_read:
+            raise
+        return Absent(str(error))
+
+
 def _prepare_locked(
     builder: DatasetBuilder,
     builder_class: type[DatasetBuilder],
@@ -140,6 +166,8 @@ def _prepare_locked(
     described: dict[str, Modality],
     out: Path,
     workers: int | None,
+    *,
+    skip_broken: bool,
 ) -> None:
     with track(None, f"list {card.name}"):
         infos = list(builder.sequences())
@@ -168,8 +196,10 @@ def _prepare_locked(
     by_job = iter(entries)
     for name, plan in added.items():
         kept[name] = _stream(described[name], len(plan[0].sequences), [next(by_job) for _ in plan])
+        if not skip_broken:
+            _stop_at_defects(out, card, name, kept[name])
     streams = dict(sorted(kept.items()))
-    _finish(out, card, old, len(infos), streams)
+    _finish(out, card, old, len(infos), streams, tuple(builder.left_out()) or None)
 
 
 def _plan(out: Path, infos: list[SequenceInfo], modality: Modality, card: DatasetCard) -> list[ShardJob]:
@@ -219,7 +249,12 @@ def _begin(out: Path, card: DatasetCard, source: Path | None, table: bytes, old:
 
 
 def _finish(
-    out: Path, card: DatasetCard, old: PreparedCard | None, num_sequences: int, streams: dict[str, PreparedStream]
+    out: Path,
+    card: DatasetCard,
+    old: PreparedCard | None,
+    num_sequences: int,
+    streams: dict[str, PreparedStream],
+    left_out: tuple[LeftOut, ...] | None,
 ) -> None:
     """Write manifest and card so that the folder can be opened at every moment."""
     manifest = _manifest_bytes(out, card, streams)
@@ -233,6 +268,7 @@ def _finish(
         table=entry_of(out, out / TABLE_FILE),
         manifest=(entry,),
         prepared=streams,
+        left_out=left_out,
     ).write(out)
     with output_errors(out):
         (out / _WORK_FILE).unlink()
@@ -280,6 +316,23 @@ def _stream(modality: Modality, sequences_per_shard: int, shards: list[FileEntry
     )
 
 
+def _stop_at_defects(out: Path, card: DatasetCard, name: str, stream: PreparedStream) -> None:
+    """Stop when files of a stream are broken. Its shards stay, and the next run takes over those without defects."""
+    modality, info = stream.modality(name), card.streams[name]
+    reasons: list[str] = []
+    for entry in stream.shards:
+        absent = Shard.open(out / entry.path, modality, info).absent.values()
+        reasons += [each.reason for each in absent if each.is_defect]
+    if reasons:
+        shown = "".join(f"\n  {reason}" for reason in reasons[:_MOST_SHOWN])
+        more = f"\n  and {len(reasons) - _MOST_SHOWN} more" if len(reasons) > _MOST_SHOWN else ""
+        raise DatasetError(
+            f"{card.name}: {name} of {len(reasons)} sequences cannot be read:{shown}{more}\nMend or copy these files "
+            "again and run the same command, which reads only what is missing; or pass --skip-broken "
+            "(skip_broken=True) to leave these sequences out, which marks results on the dataset as partial."
+        )
+
+
 def _is_sound(path: Path, job: ShardJob) -> bool:
     """Tell whether an earlier run left this very shard, whole and unaltered."""
     if not path.exists():
@@ -289,6 +342,8 @@ def _is_sound(path: Path, job: ShardJob) -> bool:
         shard.check_content()
     except DatasetError:
         return False
+    if any(absent.is_defect for absent in shard.absent.values()):
+        return False  # the files may have been mended since
     return bool(shard.sequence_id.to_pylist() == [info.sequence_id for info in job.sequences])
 
 
@@ -361,16 +416,29 @@ def _modality(name: str, card: DatasetCard) -> Modality:
 
 
 def _fitting(modality: Modality, card: DatasetCard) -> Modality:
-    """Check the card's frame shape against the modality."""
-    shape = card.streams[modality.name].frame_shape
+    """Check the card's frame shape against the modality; gives the modality as this dataset stores it.
+
+    A dataset may have other numbers of channels in a raster, such as range images that were published in colour, and of
+    values per joint, such as joints without a confidence.
+    """
+    info = card.streams[modality.name]
+    shape = info.frame_shape
     rank = {"raster": 3, "joints": 2, "points": 1}[modality.kind]
     channels = shape[0] if modality.kind == "raster" else shape[-1]
-    if len(shape) != rank or channels != modality.channels:
+    can_differ = modality.kind != "points" and (info.codec or modality.codec) != "bits"
+    if len(shape) != rank or (channels != modality.channels and not can_differ):
         raise DatasetError(
             f"{card.name}: the card gives {modality.name} frames of shape {list(shape)}, but {modality.kind} need "
             f"{rank} axes and {modality.channels} channels; correct the builder's card"
         )
-    return modality
+    if (codec := info.codec or modality.codec) not in CODECS[modality.kind]:
+        raise DatasetError(
+            f"{card.name}: the card stores {modality.name} as {codec}, but {modality.kind} are stored as "
+            f"{' or '.join(CODECS[modality.kind])}; correct the builder's card"
+        )
+    return dataclasses.replace(
+        modality, codec=codec, channels=channels, value_range=info.value_range or modality.value_range
+    )
 
 
 def _check_infos(infos: list[SequenceInfo], card: DatasetCard) -> None:

@@ -12,6 +12,7 @@ Source:
     rather than shifted, and colours are not mixed with the black background at the outline.
 """
 
+import functools
 from itertools import pairwise
 
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from gaitbench.errors import ShapeError
 
-__all__ = ["jet", "points_to_depth"]
+__all__ = ["jet", "points_to_depth", "unjet"]
 
 AZIMUTH_STEP_DEG = 0.19188
 ELEVATION_STEP_DEG = 0.2
@@ -27,6 +28,8 @@ MARKER_DIAMETER_PX = 1.4
 SMALLEST_SPAN_PX = 8
 SMALLEST_WEIGHT = 0.37
 FRAMES_AT_ONCE = 32
+UNJET_SHIFT = 2
+"""Bits of a colour that its inverse does not look at."""
 
 JET_NODES: tuple[tuple[tuple[float, float], ...], ...] = (
     ((0.0, 0.0), (0.35, 0.0), (0.66, 1.0), (0.89, 1.0), (1.0, 0.5)),
@@ -95,6 +98,43 @@ def jet(values: Tensor) -> Tensor:
     if values.dtype == torch.uint8:
         return (table * 255 + 0.5001).to(torch.uint8)[values.long()]
     return table[(values * 255).round().clamp(0, 255).long()]
+
+
+def unjet(colours: Tensor) -> Tensor:
+    """Read the encoded range image out of one in *jet* colours: the inverse of :func:`jet`.
+
+    Scaled images hold mixtures, such as of two distances at an edge or of one with the black background. They get the
+    value whose colour is nearest; only black itself is no return.
+
+    Args:
+        colours: ``[..., 3]`` uint8 red, green, blue.
+
+    Returns:
+        ``[...]`` uint8, within 4 of the value that was coloured.
+
+    Raises:
+        ShapeError: The last axis has no three colours, or they are not uint8.
+
+    Example:
+        >>> unjet(jet(torch.tensor([0, 1, 128, 255], dtype=torch.uint8)))
+        tensor([  0,   1, 128, 255], dtype=torch.uint8)
+    """
+    if colours.dtype != torch.uint8 or colours.shape[-1:] != (3,):
+        raise ShapeError(f"unjet needs uint8 colours [..., 3], got {colours.dtype} {list(colours.shape)}")
+    cell = (colours >> UNJET_SHIFT).long()
+    side = 256 >> UNJET_SHIFT
+    value = _unjet_table(colours.device)[(cell[..., 0] * side + cell[..., 1]) * side + cell[..., 2]]
+    return torch.where((colours == 0).all(dim=-1), 0, value)
+
+
+@functools.lru_cache
+def _unjet_table(device: torch.device) -> Tensor:
+    """Tabulate the inverse: ``[side ** 3]`` uint8, 1 to 255, for cells of colours side by side."""
+    centre = torch.arange(0, 256, 1 << UNJET_SHIFT, device=device).float() + ((1 << UNJET_SHIFT) - 1) / 2
+    cells = torch.cartesian_prod(centre, centre, centre)
+    colours = _jet_table(device)[1:] * 255
+    nearest = [torch.cdist(part, colours).argmin(dim=1) for part in torch.split(cells, 1 << 14)]
+    return (torch.cat(nearest) + 1).to(torch.uint8)
 
 
 def _jet_table(device: torch.device) -> Tensor:

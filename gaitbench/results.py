@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gaitbench.atomic import write_bytes, write_text
+from gaitbench.dated import Dated
 from gaitbench.errors import RecordError
 
 __all__ = [
@@ -71,8 +72,10 @@ class Score(_Part):
     """Probe-gallery pairs left out by the protocol."""
 
 
-class DataProvenance(_Part):
+class DataProvenance(Dated, _Part):
     """Which data."""
+
+    later_fields = frozenset({"repository"})
 
     name: str
     version: str
@@ -88,6 +91,8 @@ class DataProvenance(_Part):
     num_test_subjects: int
     num_probes: int
     num_gallery: int
+    repository: str = ""
+    """Hugging Face repository and commit that it was read from, ``ORG/NAME@COMMIT``; empty where it was not."""
 
 
 class ModelProvenance(_Part):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gaitbench.device import DeviceName, device_named
 from gaitbench.embedding_file import read_embeddings
 from gaitbench.errors import IncompleteDataError
 from gaitbench.protocol import Protocol
@@ -72,6 +73,7 @@ def score_file(
     is_strict: bool = False,
     bootstrap: int = 1000,
     seed: int = 0,
+    device: DeviceName = "auto",
 ) -> Scoring:
     """Score a file of embeddings under an official protocol.
 
@@ -87,6 +89,7 @@ def score_file(
         is_strict: Stop when anything sets the file apart from the official test, instead of noting it.
         bootstrap: Resamples of the confidence intervals; 0 for none.
         seed: Of the bootstrap.
+        device: Where to compare and count; ``auto`` takes CUDA when there is one.
 
     Raises:
         UnknownNameError: There is no such protocol.
@@ -94,7 +97,9 @@ def score_file(
         ProtocolError: The protocol needs a partition, cannot be re-ranked, or does not apply to these sequences.
         IncompleteDataError: The file is not the official test, with ``is_strict``.
         ModelError: Embeddings hold NaN or infinity.
+        UsageError: There is no such device here.
     """
+    place = device_named(device)
     chosen = _chosen(protocol, partition, reranking, distance)
     stored = read_embeddings(path)
     applied = chosen.for_embeddings()
@@ -107,7 +112,7 @@ def score_file(
             "being strict (--strict); the table then says so"
         )
     evaluation = evaluate_table(
-        stored.embeddings, stored.table, applied, allow_partial=True, bootstrap=bootstrap, seed=seed
+        stored.embeddings, stored.table, applied, allow_partial=True, bootstrap=bootstrap, seed=seed, device=place
     )
     return Scoring(
         protocol=applied,
@@ -126,6 +131,7 @@ def submit_file(
     partition: Path | str | None = None,
     reranking: bool = False,
     distance: Literal["euclidean", "cosine"] | None = None,
+    device: DeviceName = "auto",
 ) -> Path:
     """Write the file for a server that keeps the probes' labels.
 
@@ -136,6 +142,7 @@ def submit_file(
         partition: As in :func:`score_file`.
         reranking: As in :func:`score_file`.
         distance: As in :func:`score_file`.
+        device: As in :func:`score_file`.
 
     Returns:
         ``out``.
@@ -143,11 +150,12 @@ def submit_file(
     Raises:
         GaitbenchError: As in :func:`score_file`, or the protocol has its labels.
     """
+    place = device_named(device)
     chosen = _chosen(protocol, partition, reranking, distance).for_embeddings()
     stored = read_embeddings(path)
     table = stored.table
     return write_submission(
-        out, stored.embeddings, table.subject_id, table.condition, table.view, chosen, allow_partial=True
+        out, stored.embeddings, table.subject_id, table.condition, table.view, chosen, allow_partial=True, device=place
     )
 
 

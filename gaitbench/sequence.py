@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Frames", "PointFrames", "Sequence", "SequenceInfo"]
+__all__ = ["Absent", "Frames", "PointFrames", "Sequence", "SequenceInfo"]
 
 
 class PointFrames(NamedTuple):
@@ -20,6 +20,16 @@ class PointFrames(NamedTuple):
     """``[M, D]`` in metres, in the sensor's frame."""
     offsets: NDArray[np.int64]
     """``[T + 1]``; frame t holds ``points[offsets[t]:offsets[t + 1]]``."""
+
+
+class Absent(NamedTuple):
+    """Why a sequence has no frames in a modality. A builder yields it in place of frames; nothing is left out unsaid."""
+
+    reason: str
+    """A sentence without a full stop that names the file and what is wrong with it."""
+    is_defect: bool = True
+    """True for a file that is broken or missing and should be there; False for what the recording itself lacks, such
+    as a walk in which nobody was seen."""
 
 
 Frames = NDArray[np.generic] | PointFrames

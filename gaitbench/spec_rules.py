@@ -4,7 +4,7 @@ import re
 from typing import get_args
 
 from gaitbench.errors import PluginError
-from gaitbench.modality import Codec, FrameKind, Modality
+from gaitbench.modality import CODECS, Codec, FrameKind, Modality
 from gaitbench.specs import (
     DatasetSpec,
     Fidelity,
@@ -28,7 +28,6 @@ TARGET = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(?:\.[A-Za-z_]
 
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*(?:\+\+)?")
 _METRIC_NAME = re.compile(r"[a-z0-9]+(?:[_-][a-z0-9]+)*")
-_CODECS: dict[str, tuple[str, ...]] = {"raster": ("bits", "raw", "jpeg"), "joints": ("raw",), "points": ("points16",)}
 
 
 def check_spec(spec: object, owner: str) -> None:
@@ -99,8 +98,8 @@ def _check_modality(label: str, spec: ModalitySpec) -> None:
             f"{label}: kind must be one of {', '.join(get_args(FrameKind))} and codec one of "
             f"{', '.join(get_args(Codec))}, got {modality.kind!r} and {modality.codec!r}."
         )
-    if modality.codec not in _CODECS[modality.kind]:
-        codecs = " or ".join(_CODECS[modality.kind])
+    if modality.codec not in CODECS[modality.kind]:
+        codecs = " or ".join(CODECS[modality.kind])
         raise PluginError(f"{label}: {modality.kind} frames are stored as {codecs}, not {modality.codec!r}.")
     if modality.dtype not in ("uint8", "uint16", "float32") or modality.channels < 1:
         raise PluginError(

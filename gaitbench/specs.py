@@ -66,6 +66,7 @@ class DatasetSpec(Spec):
         licence: Licence or terms in one line.
         access: How to get the data.
         citation: What its terms or its authors ask to be cited.
+        redistribution: Whether the terms let anybody pass the data on; None where they do not say, which counts as no.
         preview: A function ``(path)`` that draws a contact sheet as PNG; empty when there is none.
     """
 
@@ -78,6 +79,7 @@ class DatasetSpec(Spec):
     licence: str = ""
     access: str = ""
     citation: str = ""
+    redistribution: bool | None = None
     preview: str = ""
 
 

@@ -14,14 +14,24 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from gaitbench.dataset import BuilderOptions, DatasetBuilder, DatasetCard, GaitDataset
+from gaitbench.dataset import BuilderOptions, DatasetBuilder, GaitDataset
 from gaitbench.errors import DatasetError, PluginError, UsageError
+from gaitbench.hub.address import is_address
+from gaitbench.hub.opening import open_repository
 from gaitbench.prepare import prepare
 from gaitbench.protocol import Protocol
 from gaitbench.registry import Registry, nearest
 from gaitbench.specs import DatasetSpec
 
-__all__ = ["cache_root", "fit_protocol", "is_prepared", "make_builder", "make_options", "open_or_prepare"]
+__all__ = [
+    "cache_root",
+    "fit_protocol",
+    "is_prepared",
+    "make_builder",
+    "make_options",
+    "open_or_prepare",
+    "source_modalities",
+]
 
 
 def cache_root() -> Path:
@@ -43,23 +53,38 @@ def open_or_prepare(
     root: Path | None = None,
     options: Mapping[str, object] | None = None,
     workers: int | None = None,
+    skip_broken: bool = False,
 ) -> GaitDataset:
     """Open a dataset by name; what is missing of it is prepared first, with progress.
 
     Args:
         registry: Where to look the name up.
-        name: Of a registered dataset.
-        modalities: Streams that must be there; None for the dataset's first one and whatever else is prepared.
+        name: Of a registered dataset, or ``hf:...`` of a dataset repository; see :mod:`gaitbench.hub.opening`.
+        modalities: Streams that must be there; None for the dataset's first one and whatever else is prepared, and for
+            everything in a repository.
         source: The official files, or a prepared dataset. Generated datasets need none.
         root: Folder of the prepared dataset; None for the cache.
         options: Of the builder.
         workers: Processes; None for one per core.
+        skip_broken: As for :func:`gaitbench.prepare.prepare`.
 
     Raises:
         UnknownNameError: No such dataset.
         UsageError: An option or a modality that the dataset does not have, or a source that is needed is not given.
         DatasetError: The source or the prepared folder is not this dataset.
     """
+    if is_address(name):
+        if source is not None:
+            raise UsageError(f"{name} says where its files are; leave {source} out (--data, --source, source=).")
+        return open_repository(
+            name,
+            cache_root(),
+            modalities=modalities,
+            root=root,
+            options=options,
+            workers=workers,
+            skip_broken=skip_broken,
+        )
     spec = registry.get("dataset", name)
     assert isinstance(spec, DatasetSpec)
     wanted = _check_modalities(spec, modalities)
@@ -76,7 +101,22 @@ def open_or_prepare(
     folder = root or _cache_folder(spec, builder)
     if is_prepared(folder) and set(wanted) <= set((dataset := GaitDataset.open(folder)).modalities):
         return dataset
-    return prepare(spec.target, builder.options, source, folder, wanted, workers=workers)
+    return prepare(spec.target, builder.options, source, folder, wanted, workers=workers, skip_broken=skip_broken)
+
+
+def source_modalities(
+    registry: Registry, spec: DatasetSpec, source: Path | None, options: Mapping[str, object] | None
+) -> tuple[str, ...]:
+    """The streams that a source has, of those that its dataset can have.
+
+    Raises:
+        UsageError: A source is needed and not given, or an option does not fit.
+        DatasetError: The source is not this dataset.
+    """
+    if source is None or is_prepared(source):
+        return spec.modalities
+    streams = make_builder(registry, spec, source, options).card().streams
+    return tuple(name for name in spec.modalities if name in streams)
 
 
 def make_options(registry: Registry, spec: DatasetSpec, options: Mapping[str, object] | None) -> BuilderOptions:
@@ -119,16 +159,16 @@ def make_builder(
     return cls(checked, source)
 
 
-def fit_protocol(registry: Registry, spec: DatasetSpec, card: DatasetCard, protocol: Protocol) -> Protocol:
-    """Adapt a protocol to the options that a prepared dataset was made with.
+def fit_protocol(registry: Registry, spec: DatasetSpec, options: Mapping[str, object], protocol: Protocol) -> Protocol:
+    """Adapt a protocol to the options that a dataset is made with.
 
     Raises:
-        UsageError: The card holds options that the dataset's builder does not know.
+        UsageError: The dataset's builder does not know one of the options.
     """
     cls = registry.load(spec)
     assert isinstance(cls, type)
     assert issubclass(cls, DatasetBuilder)
-    return cls(make_options(registry, spec, card.options), None).fit_protocol(protocol)
+    return cls(make_options(registry, spec, options), None).fit_protocol(protocol)
 
 
 def _open(spec: DatasetSpec, folder: Path, options: Mapping[str, object] | None) -> GaitDataset:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gaitbench.errors import ShapeError
-from gaitbench.projection import jet, points_to_depth
+from gaitbench.projection import jet, points_to_depth, unjet
 
 
 def plate(distance: float, rows: int, columns: int, middle_deg: float = 0.0) -> torch.Tensor:
@@ -119,3 +119,22 @@ def test_jet_goes_from_blue_over_green_to_red_and_keeps_black() -> None:
 def test_jet_of_fractions_is_jet_of_bytes() -> None:
     values = torch.arange(256, dtype=torch.uint8).view(16, 16)
     torch.testing.assert_close(jet(values.float() / 255), jet(values).float() / 255, atol=0.002, rtol=0)
+
+
+def test_colours_are_read_back() -> None:
+    values = torch.arange(256, dtype=torch.uint8).reshape(2, 8, 16)
+    error = (unjet(jet(values)).int() - values.int()).abs()
+    assert int(error.max()) <= 4
+    assert float(error.float().mean()) < 0.2
+    assert int(error[0, 0, 0]) == 0, "black is no return"
+
+
+def test_mixtures_with_the_background_are_still_returns() -> None:
+    faded = (jet(torch.arange(1, 256, dtype=torch.uint8)).float() * 0.3).to(torch.uint8)
+    assert (unjet(faded) > 0).all()
+
+
+@pytest.mark.parametrize("colours", [torch.zeros(4, 2, dtype=torch.uint8), torch.zeros(4, 3)])
+def test_anything_but_three_bytes_is_no_colour(colours: torch.Tensor) -> None:
+    with pytest.raises(ShapeError, match="uint8 colours"):
+        unjet(colours)

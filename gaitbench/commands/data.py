@@ -39,12 +39,19 @@ def prepare_command(
         list[str] | None,
         typer.Option("--option", help="key=value of the dataset's own options, one or several."),
     ] = None,
+    skip_broken: Annotated[
+        bool,
+        typer.Option("--skip-broken", help="Leave sequences with broken or missing files out; results are partial."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Turn official files into a prepared dataset, or generate one. Run it again to go on after a stop."""
     import_torch()
     from gaitbench import api
+    from gaitbench.report import report, report_text
 
+    if source is not None and not as_json:
+        _say_terms(name)
     dataset = api.prepare(
         name,
         out=out,
@@ -52,7 +59,9 @@ def prepare_command(
         modalities=words(modalities) or None,
         workers=workers,
         options=pairs(option, "--option"),
+        skip_broken=skip_broken,
     )
+    counted = report(dataset)
     found = {
         "folder": str(dataset.root),
         "name": dataset.card.name,
@@ -60,12 +69,13 @@ def prepare_command(
         "sequences": len(dataset),
         "modalities": list(dataset.modalities),
         "fingerprint": dataset.fingerprint(dataset.modalities),
+        "report": counted.model_dump(mode="json"),
     }
     if as_json:
         echo_json(found)
     else:
         echo(f"{found['folder']}: {found['name']} {found['version']}, {found['sequences']} sequences")
-        echo(f"  modalities   {', '.join(dataset.modalities)}")
+        echo(report_text(counted))
         echo(f"  fingerprint  {found['fingerprint']}")
 
 
@@ -84,6 +94,18 @@ def verify_command(
         echo(_text_of(report))
     if not report.is_sound:
         raise typer.Exit(1)
+
+
+def _say_terms(name: str) -> None:
+    """Print a real dataset's terms and what to cite, before its files are read."""
+    from gaitbench.registry import load_registry
+    from gaitbench.specs import DatasetSpec
+
+    spec = load_registry().get("dataset", name)
+    assert isinstance(spec, DatasetSpec)
+    for title, text in (("licence", spec.licence), ("access", spec.access), ("cite", spec.citation)):
+        if text:
+            echo(f"{spec.name}: {title}: {text}")
 
 
 def _text_of(report: "VerifyReport") -> str:

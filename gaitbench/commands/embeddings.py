@@ -107,6 +107,9 @@ def score_command(
     submission: Annotated[
         Path | None, typer.Option("--submission", help="Write this file for a server that keeps the probes' labels.")
     ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option("--device", help="Where to compare and count.")
+    ] = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Score embeddings under an official protocol; needs no model, dataset or plugin."""
@@ -114,7 +117,9 @@ def score_command(
     from gaitbench import api
 
     if submission is not None:
-        written = api.submit(file, submission, protocol, partition=partition, reranking=reranking, distance=distance)
+        written = api.submit(
+            file, submission, protocol, partition=partition, reranking=reranking, distance=distance, device=device
+        )
         if as_json:
             echo_json({"submission": written})
         else:
@@ -128,6 +133,7 @@ def score_command(
         distance=distance,
         bootstrap=bootstrap,
         is_strict=strict,
+        device=device,
     )
     if as_json:
         echo_json(found)

@@ -94,8 +94,9 @@ def chance_inverse_negative_penalty(num_matches: ArrayLike, num_valid: ArrayLike
         array([0.75])
     """
     n, total = _counts(num_matches, num_valid)
-    pairs, index = np.unique(np.stack([n, total], axis=-1), axis=0, return_inverse=True)
-    expected = np.array([_expected_inp(int(a), int(b)) for a, b in pairs])
+    one_more = total.max(initial=0) + 1
+    pairs, index = np.unique(n * one_more + total, return_inverse=True)
+    expected = np.array([_expected_inp(*map(int, divmod(pair, one_more))) for pair in pairs.tolist()])
     return expected[index.reshape(-1)].reshape(n.shape)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from gaitbench.errors import ModelError, ShapeError
 from gaitbench.metrics.distance_tiles import DistanceTiles
 
-__all__ = ["DistanceBlock", "DistanceKind", "distance_blocks", "part_distance", "set_distance"]
+__all__ = ["DistanceBlock", "DistanceKind", "distance_blocks", "is_tiled", "part_distance", "set_distance"]
 
 DistanceKind = Literal["euclidean", "cosine"]
 """Mean over parts of the Euclidean distance, or one minus the mean over parts of the cosine."""
@@ -62,6 +62,13 @@ def part_distance(probe: Tensor, gallery: Tensor, *, kind: DistanceKind = "eucli
 
 
 def _check(probe: Tensor, gallery: Tensor, kind: DistanceKind) -> None:
+    _check_shapes(probe, gallery, kind)
+    for name, embedding in (("probe", probe), ("gallery", gallery)):
+        if num_bad := _num_not_finite(embedding):
+            raise ModelError(f"{num_bad} of {embedding.numel()} {name} embedding values are NaN or infinite")
+
+
+def _check_shapes(probe: Tensor, gallery: Tensor, kind: DistanceKind) -> None:
     if kind not in ("euclidean", "cosine"):
         raise ValueError(f"kind must be 'euclidean' or 'cosine', got {kind!r}")
     if probe.ndim != 3 or gallery.ndim != 3 or probe.shape[1:] != gallery.shape[1:]:
@@ -69,9 +76,6 @@ def _check(probe: Tensor, gallery: Tensor, kind: DistanceKind) -> None:
             f"distances need embeddings [N, D, P] of one width and number of parts, got probe {list(probe.shape)} "
             f"and gallery {list(gallery.shape)}"
         )
-    for name, embedding in (("probe", probe), ("gallery", gallery)):
-        if num_bad := _num_not_finite(embedding):
-            raise ModelError(f"{num_bad} of {embedding.numel()} {name} embedding values are NaN or infinite")
     if probe.shape[1] == 0 or probe.shape[2] == 0:
         raise ShapeError(f"embeddings {list(probe.shape)} have no value to compare")
 
@@ -113,7 +117,9 @@ def distance_blocks(
     *,
     kind: DistanceKind = "euclidean",
     block_elements: int = BLOCK_ELEMENTS,
+    probe_rows: Tensor | None = None,
     gallery_rows: Tensor | None = None,
+    device: torch.device | None = None,
 ) -> Iterator[DistanceBlock]:
     """Yield the distances of runs of probes, so that the whole matrix is never held.
 
@@ -126,8 +132,10 @@ def distance_blocks(
         gallery: ``[G, D, P]``.
         kind: As in :func:`part_distance`.
         block_elements: Distances per block, at least one probe's.
+        probe_rows: ``[Q]`` int64 rows of ``probe`` to ask about, in this order; None for all.
         gallery_rows: ``[G]`` int64 rows of ``gallery`` to search, in this order; None for all. A gallery in a memory
             map is then read piece by piece and never copied whole.
+        device: Where to compute, and where the blocks are; None for where the probes are.
 
     Yields:
         Blocks in probe order.
@@ -141,19 +149,39 @@ def distance_blocks(
         >>> [(block.start, block.stop) for block in blocks]
         [(0, 2), (2, 3)]
     """
-    _check(probe, gallery, kind)
-    num_gallery = len(gallery) if gallery_rows is None else len(gallery_rows)
+    num_probes, num_gallery = (
+        len(embedding) if rows is None else len(rows)
+        for embedding, rows in ((probe, probe_rows), (gallery, gallery_rows))
+    )
     step = max(1, block_elements // max(1, num_gallery))
-    num_products = num_gallery * probe.numel()
     tiles = None
-    if num_products > EXACT_WORK and probe.dtype is not torch.float64:
-        tiles = DistanceTiles(probe, gallery, is_cosine=kind == "cosine", gallery_rows=gallery_rows)
-    elif gallery_rows is not None:
-        gallery = gallery[gallery_rows]
-    for start in range(0, probe.shape[0], step):
-        stop = min(start + step, probe.shape[0])
+    if is_tiled(probe, num_probes, num_gallery):
+        _check_shapes(probe, gallery, kind)
+        tiles = DistanceTiles(
+            probe, gallery, is_cosine=kind == "cosine", probe_rows=probe_rows, gallery_rows=gallery_rows, device=device
+        )
+    else:
+        probe, gallery = (
+            (embedding if rows is None else embedding[rows]).to(probe.device if device is None else device)
+            for embedding, rows in ((probe, probe_rows), (gallery, gallery_rows))
+        )
+        _check(probe, gallery, kind)
+    for start in range(0, num_probes, step):
+        stop = min(start + step, num_probes)
         rows = _exact_distance(probe[start:stop], gallery, kind) if tiles is None else tiles.rows(start, stop)
         yield DistanceBlock(start, stop, rows)
+
+
+def is_tiled(probe: Tensor, num_probes: int, num_gallery: int) -> bool:
+    """Tell whether a problem is so large that :func:`distance_blocks` computes it in float32 tiles.
+
+    Args:
+        probe: ``[N, D, P]``; only its shape and number format are looked at.
+        num_probes: Q.
+        num_gallery: G.
+    """
+    num_products = num_probes * num_gallery * probe.shape[1:].numel()
+    return num_products > EXACT_WORK and probe.dtype is not torch.float64
 
 
 def set_distance(distance: Tensor, probe_set: Tensor, gallery_set: Tensor) -> Tensor:

@@ -236,13 +236,17 @@ class FrameBank:
 
     def frames(self, i: int) -> Frames:
         """All frames of one sequence as NumPy arrays: ``[T, C, H, W]``, ``[T, V, D]`` or points with offsets."""
+        return unpack(self.packed(i), self.modality, self.info)
+
+    def packed(self, i: int) -> Packed:
+        """The stored form of one sequence, without a copy where it lies in memory or in the map."""
         data = self._rows(i).cpu().numpy().reshape(-1)
         offsets = origin = None
         if self._offsets is not None:
             first = int(self._offsets.first[i])
             offsets = self._offsets.values[first : first + int(self.num_frames[i]) + 1].numpy()
             origin = None if self._offsets.origin is None else self._offsets.origin[i].numpy()
-        return unpack(Packed(int(self.num_frames[i]), data, offsets, origin), self.modality, self.info)
+        return Packed(int(self.num_frames[i]), data, offsets, origin)
 
     def _num_rows(self) -> Tensor:
         """``[N]`` stored rows of each sequence."""

@@ -22,7 +22,7 @@ from gaitbench.sequence import Frames, PointFrames
 if TYPE_CHECKING:
     from gaitbench.card import StreamInfo
 
-__all__ = ["JPEG_QUALITY", "Packed", "decode_jpeg", "frame_nbytes", "pack", "unpack", "unpack_rows"]
+__all__ = ["JPEG_QUALITY", "Packed", "decode_jpeg", "frame_nbytes", "pack", "pack_nothing", "unpack", "unpack_rows"]
 
 JPEG_QUALITY = 92
 """Quality of stored JPEG frames, without colour subsampling."""
@@ -32,7 +32,7 @@ class Packed(NamedTuple):
     """The stored form of one sequence."""
 
     num_frames: int
-    """T, one or more."""
+    """T; 0 for a sequence that has no frames in this modality."""
     data: NDArray[np.uint8]
     """``[bytes]``: all frames, one after the other."""
     offsets: NDArray[np.int64] | None = None
@@ -121,6 +121,17 @@ def pack(frames: Frames, modality: Modality, info: "StreamInfo", sequence_id: st
     return Packed(len(frames), np.frombuffer(b"".join(files), np.uint8), offsets)
 
 
+def pack_nothing(modality: Modality, info: "StreamInfo") -> Packed:
+    """The stored form of a sequence without frames."""
+    has_offsets = modality.codec in ("jpeg", "points16")
+    return Packed(
+        0,
+        np.empty(0, np.uint8),
+        np.zeros(1, np.int64) if has_offsets else None,
+        np.zeros(info.frame_shape, np.float32) if modality.codec == "points16" else None,
+    )
+
+
 def unpack(packed: Packed, modality: Modality, info: "StreamInfo") -> Frames:
     """Decode all frames of one sequence; the inverse of :func:`pack` up to JPEG and float16 rounding.
 
@@ -142,8 +153,10 @@ def unpack(packed: Packed, modality: Modality, info: "StreamInfo") -> Frames:
         frames = [
             decode_jpeg(packed.data[start:end].tobytes(), info.frame_shape) for start, end in itertools.pairwise(ends)
         ]
-        return np.stack(frames)
-    return unpack_rows(packed.data.reshape(packed.num_frames, -1), modality, info)
+        return np.stack(frames) if frames else np.empty((0, *info.frame_shape), np.uint8)
+    width = frame_nbytes(modality, info)
+    assert width is not None
+    return unpack_rows(packed.data.reshape(packed.num_frames, width), modality, info)
 
 
 def unpack_rows(rows: NDArray[np.uint8], modality: Modality, info: "StreamInfo") -> NDArray[np.generic]:

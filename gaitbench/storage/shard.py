@@ -1,13 +1,14 @@
 """One shard: an Arrow IPC stream with one record batch, a row per sequence, memory-mapped as it lies.
 
 Columns: ``sequence_id``, ``num_frames``, ``frames`` (all stored bytes of the sequence), ``sha256`` of
-:class:`gaitbench.storage.codec.Packed`; ``offsets`` for ``jpeg`` and ``points16``; ``origin`` for ``points16``.
+:class:`gaitbench.storage.codec.Packed`; ``offsets`` for ``jpeg`` and ``points16``; ``origin`` for ``points16``;
+``absent`` and ``is_defect`` in shards that have sequences without frames: why, and whether a file should be mended.
 
 Axes: S sequences of the shard, T frames of one sequence, D values per point.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +19,16 @@ from gaitbench.atomic import atomic_path
 from gaitbench.card import StreamInfo
 from gaitbench.errors import DatasetError
 from gaitbench.modality import Modality
-from gaitbench.storage.codec import Packed, frame_nbytes
+from gaitbench.sequence import Absent
+from gaitbench.storage.codec import Packed, frame_nbytes, pack_nothing
 
 __all__ = ["Shard", "shard_schema", "write_shard"]
 
 _END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 
-def shard_schema(modality: Modality, info: StreamInfo) -> pa.Schema:
-    """The columns of a shard of this modality."""
+def shard_schema(modality: Modality, info: StreamInfo, *, has_absent: bool = False) -> pa.Schema:
+    """The columns of a shard of this modality; with ``has_absent``, of one with sequences without frames."""
     fields = [
         pa.field("sequence_id", pa.string(), nullable=False),
         pa.field("num_frames", pa.int64(), nullable=False),
@@ -37,15 +39,17 @@ def shard_schema(modality: Modality, info: StreamInfo) -> pa.Schema:
         fields.append(pa.field("offsets", pa.list_(pa.int64()), nullable=False))
     if modality.codec == "points16":
         fields.append(pa.field("origin", pa.list_(pa.float32(), info.frame_shape[0]), nullable=False))
+    if has_absent:
+        fields += [pa.field("absent", pa.string()), pa.field("is_defect", pa.bool_())]
     return pa.schema(fields)
 
 
-def write_shard(path: Path, rows: Iterable[tuple[str, Packed]], modality: Modality, info: StreamInfo) -> None:
+def write_shard(path: Path, rows: Iterable[tuple[str, Packed | Absent]], modality: Modality, info: StreamInfo) -> None:
     """Write a shard, atomically. The same rows give the same bytes.
 
     Args:
         path: The file.
-        rows: Sequence id and stored form, in order; held in memory until the file is written.
+        rows: Sequence id and stored form, or why there are no frames; held in memory until the file is written.
         modality: What a frame is and how it is stored.
         info: The stream in this dataset.
 
@@ -54,10 +58,12 @@ def write_shard(path: Path, rows: Iterable[tuple[str, Packed]], modality: Modali
     """
     ids: list[str] = []
     packed: list[Packed] = []
+    absent: list[Absent | None] = []
     for sequence_id, item in rows:
         ids.append(sequence_id)
-        packed.append(item)
-    schema = shard_schema(modality, info)
+        absent.append(item if isinstance(item, Absent) else None)
+        packed.append(pack_nothing(modality, info) if isinstance(item, Absent) else item)
+    schema = shard_schema(modality, info, has_absent=any(absent))
     starts = np.cumsum([0, *(item.data.nbytes for item in packed)], dtype=np.int64)
     data = np.concatenate([item.data for item in packed])
     columns = [
@@ -72,6 +78,9 @@ def write_shard(path: Path, rows: Iterable[tuple[str, Packed]], modality: Modali
         columns.append(pa.array([item.offsets for item in packed], schema.field("offsets").type))
     if "origin" in schema.names:
         columns.append(pa.array([item.origin for item in packed], schema.field("origin").type))
+    if "absent" in schema.names:
+        columns.append(pa.array([item and item.reason for item in absent], pa.string()))
+        columns.append(pa.array([item and item.is_defect for item in absent], pa.bool_()))
     batch = pa.record_batch(columns, schema=schema)
     with atomic_path(path) as temp, pa.OSFile(str(temp), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
         writer.write_batch(batch)
@@ -97,6 +106,8 @@ class Shard:
     """``[sum(T + 1)]``: the sequences' offsets, one after the other; None where frames have one size."""
     origin: NDArray[np.float32] | None
     """``[S, D]`` for points; None otherwise."""
+    absent: dict[int, Absent] = field(default_factory=dict)
+    """Rows without frames, and why."""
 
     @classmethod
     def open(cls, path: Path, modality: Modality, info: StreamInfo) -> "Shard":
@@ -112,7 +123,8 @@ class Shard:
             if not is_whole:
                 raise pa.ArrowInvalid("the end marker is missing")
             with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
-                if reader.schema != shard_schema(modality, info):
+                has_absent = "absent" in reader.schema.names
+                if reader.schema != shard_schema(modality, info, has_absent=has_absent):
                     raise pa.ArrowInvalid("its columns are not those of this stream")
                 batch = reader.read_next_batch()
                 batch.validate(full=True)
@@ -142,9 +154,14 @@ class Shard:
         if "origin" in columns:
             origin = columns["origin"].flatten().to_numpy().reshape(len(batch), -1)
         nbytes = frame_nbytes(modality, info)
-        if num_frames.min() < 1 or (nbytes is not None and not np.array_equal(num_frames * nbytes, sizes)):
+        absent = _absent_rows(columns)
+        is_empty = np.zeros(len(batch), bool)
+        is_empty[list(absent)] = True
+        if not np.array_equal(num_frames < 1, is_empty):
+            raise pa.ArrowInvalid("a sequence without frames does not say why")
+        if nbytes is not None and not np.array_equal(num_frames * nbytes, sizes):
             raise pa.ArrowInvalid("its numbers of frames do not agree with its bytes")
-        return cls(path, columns["sequence_id"], num_frames, columns["sha256"], data, starts, offsets, origin)
+        return cls(path, columns["sequence_id"], num_frames, columns["sha256"], data, starts, offsets, origin, absent)
 
     def __len__(self) -> int:
         return len(self.num_frames)
@@ -169,6 +186,13 @@ class Shard:
                 raise DatasetError(
                     f"{self.path}: the frames of sequence {self.sequence_id[row].as_py()} were altered; {_AGAIN}"
                 )
+
+
+def _absent_rows(columns: dict[str, pa.Array]) -> dict[int, Absent]:
+    if "absent" not in columns:
+        return {}
+    pairs = zip(columns["absent"].to_pylist(), columns["is_defect"].to_pylist(), strict=True)
+    return {row: Absent(reason, bool(is_defect)) for row, (reason, is_defect) in enumerate(pairs) if reason is not None}
 
 
 _AGAIN = "remove the dataset's folder and run `gaitbench prepare` again"

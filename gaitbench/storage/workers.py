@@ -1,7 +1,8 @@
 """Worker processes that build shards, spoken to in lines of JSON.
 
 A worker is a fresh interpreter that imports the builder by name: it neither runs the user's script again nor
-unpickles anything. It ends when its standard input closes, so a killed parent leaves no workers behind.
+unpickles anything. It ends when its standard input closes, so a killed parent leaves no workers behind. Files of others
+are read in workers alone, under limits on memory and time, even when there is only one.
 """
 
 import contextlib
@@ -21,6 +22,7 @@ import gaitbench.errors
 from gaitbench.card import FileEntry, StreamInfo
 from gaitbench.errors import DatasetError, GaitbenchError
 from gaitbench.modality import Modality
+from gaitbench.reading.limits import limit_process
 from gaitbench.sequence import SequenceInfo
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ def run_jobs(
     workers: int | None,
     advance: Callable[[int], None],
 ) -> list[FileEntry]:
-    """Build shards, in processes or, for one worker or a builder that cannot be imported by name, here.
+    """Build shards, in processes; for one worker that reads no files, or a builder that cannot be imported, here.
 
     Numerical libraries run on one thread, here too, so that the number of workers changes no bit.
 
@@ -72,7 +74,8 @@ def run_jobs(
     if workers is not None and workers < 1:
         raise ValueError(f"workers must be 1 or more, got {workers}")
     count = min(workers or len(os.sched_getaffinity(0)), len(jobs))
-    if count <= 1 or not _is_importable(builder_class) or not _is_importable(type(builder.options)):
+    is_here = count < 1 or (count == 1 and builder.source is None)
+    if is_here or not _is_importable(builder_class) or not _is_importable(type(builder.options)):
         return _run_here(builder, jobs, advance)
     return _Pool(builder, builder_class, jobs, advance).run(count)
 
@@ -243,6 +246,8 @@ def serve() -> None:
         try:
             if builder is None:
                 builder = _builder_from_json(message)
+                if builder.source is not None:
+                    limit_process()
                 continue
             _send(output, {"entry": _build(builder, _job_from_json(message), output).model_dump()})
         except GaitbenchError as error:

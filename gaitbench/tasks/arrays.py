@@ -10,7 +10,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from gaitbench.errors import ShapeError
+from gaitbench.device import DeviceName, device_named
+from gaitbench.errors import ShapeError, UsageError
 from gaitbench.protocol import Protocol
 from gaitbench.table import SequenceTable
 from gaitbench.tasks.base import EmbeddingSet, Evaluation, RankingMetric
@@ -32,6 +33,7 @@ def evaluate_arrays(
     seed: int = 0,
     bootstrap: int = 1000,
     metrics: Mapping[str, RankingMetric] | None = None,
+    device: torch.device | DeviceName = "cpu",
 ) -> Evaluation:
     """Score embeddings of one kind.
 
@@ -47,6 +49,8 @@ def evaluate_arrays(
         seed: Of the bootstrap.
         bootstrap: Resamples; 0 for no intervals.
         metrics: Further metrics per probe, by name.
+        device: Where to compare and count: a device, ``auto``, ``cpu`` or ``cuda``. Embeddings are moved there piece
+            by piece.
 
     Returns:
         Scores and their evidence.
@@ -56,6 +60,7 @@ def evaluate_arrays(
         ModelError: Embeddings hold NaN or infinity.
         IncompleteDataError: Subjects or listed sequences are missing.
         ProtocolError: The protocol does not apply to these sequences.
+        UsageError: There is no such device here.
 
     Example:
         >>> from gaitbench.protocol import Selection
@@ -75,6 +80,7 @@ def evaluate_arrays(
         seed=seed,
         bootstrap=bootstrap,
         metrics=metrics,
+        device=device,
     )
 
 
@@ -87,6 +93,7 @@ def evaluate_table(
     seed: int = 0,
     bootstrap: int = 1000,
     metrics: Mapping[str, RankingMetric] | None = None,
+    device: torch.device | DeviceName = "cpu",
 ) -> Evaluation:
     """Score embeddings of the sequences of a table; see :func:`evaluate_arrays`.
 
@@ -98,6 +105,8 @@ def evaluate_table(
         seed: Of the bootstrap.
         bootstrap: Resamples; 0 for no intervals.
         metrics: Further metrics per probe, by name.
+        device: Where to compare and count: a device, ``auto``, ``cpu`` or ``cuda``. Embeddings are moved there piece
+            by piece.
 
     Returns:
         Scores and their evidence.
@@ -107,10 +116,17 @@ def evaluate_table(
         ModelError: Embeddings hold NaN or infinity.
         IncompleteDataError: Subjects or listed sequences are missing.
         ProtocolError: The protocol does not apply to these sequences.
+        UsageError: There is no such device here.
     """
+    place = device_named(device) if isinstance(device, str) else device
     division = protocol.divide(table, allow_partial=allow_partial, needs_train=False)
     embedded = {"embeddings": EmbeddingSet(embeddings, table)}
-    return IdentityTask().evaluate(embedded, protocol, division, seed=seed, bootstrap=bootstrap, metrics=metrics)
+    try:
+        return IdentityTask().evaluate(
+            embedded, protocol, division, seed=seed, bootstrap=bootstrap, metrics=metrics, device=place
+        )
+    except torch.OutOfMemoryError as error:
+        raise UsageError(f"{place} has too little memory for these embeddings ({error}); use device='cpu'") from error
 
 
 def table_of_arrays(

@@ -171,6 +171,7 @@ class Task(ABC):
         seed: int = 0,
         bootstrap: int = 1000,
         metrics: Mapping[str, RankingMetric] | None = None,
+        device: torch.device | None = None,
     ) -> Evaluation:
         """Score embeddings under a protocol.
 
@@ -185,6 +186,8 @@ class Task(ABC):
             bootstrap: Resamples of subjects for the 95 % intervals; 0 gives none.
             metrics: Further metrics per probe, by name; names of built-in scores are passed over. They are averaged
                 like AP: over the probes for which they are not NaN.
+            device: Where to compare and count, the embeddings being moved there piece by piece; None for where they
+                are.
 
         Returns:
             Scores and evidence.
@@ -209,7 +212,7 @@ class Task(ABC):
                 )
             matchings.append(_matching(self.label(direction), direction, probe, gallery, division))
         with torch.inference_mode():
-            tables = collect(matchings, protocol, metrics or {}, seed=seed, bootstrap=bootstrap)
+            tables = collect(matchings, protocol, metrics or {}, seed=seed, bootstrap=bootstrap, device=device)
         return Evaluation(scores_of(tables, protocol), tables)
 
 

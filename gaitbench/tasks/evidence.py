@@ -20,7 +20,7 @@ Axes: Q probe units, G gallery units, V gallery views, R samples (a unit is one 
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,13 +29,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gaitbench.errors import PluginError
+from gaitbench.errors import ModelError, PluginError
 from gaitbench.metrics.average_precision import average_precision_of, inverse_negative_penalty_of
-from gaitbench.metrics.distance import BLOCK_ELEMENTS, DistanceBlock, distance_blocks, part_distance, set_distance
+from gaitbench.metrics.distance import (
+    BLOCK_ELEMENTS,
+    DistanceBlock,
+    distance_blocks,
+    is_tiled,
+    part_distance,
+    set_distance,
+)
+from gaitbench.metrics.distance_tiles import DistancePiece, DistanceTiles
+from gaitbench.metrics.impostors import ImpostorsAhead, RocBySubject, RocCounter, sort_rows
 from gaitbench.metrics.k_reciprocal import k_reciprocal_blocks
-from gaitbench.metrics.ranking import rank_matches
+from gaitbench.metrics.ranking import MatchRanks
+from gaitbench.metrics.verification import RocCounts
 from gaitbench.protocol import Protocol
 from gaitbench.table import SequenceTable
+from gaitbench.tasks.columns import Columns, Words, table_of
+from gaitbench.tasks.pairing import Pairing, Units
 
 __all__ = ["BUILT_IN", "EXTRA", "STATUSES", "Matching", "collect"]
 
@@ -49,15 +61,22 @@ BUILT_IN = ("mean_ap", "mean_inp", "eer")
 """Names that no further metric can take, besides ``rank_*`` and ``tar_at_far_*``."""
 
 KEPT_PAIRS = 1 << 25
-"""Distances up to this number (128 MiB) are kept between the two passes; more are computed twice."""
+"""Distances up to this number (128 MiB) are computed and kept, and those of the matches are taken from them. Of more,
+the matches are computed first; where only whole rows can be computed (sets, re-ranking, further metrics), all twice."""
 
 RUN_ELEMENTS = 1 << 20
-"""Distances counted at a time: their ranks, masks and intervals stay in the processor's cache."""
+"""Distances counted at a time: they and their masks stay in the processor's cache."""
+
+SEGMENTS_AT_ONCE = 1 << 16
+"""Probes times cells whose ranks are put side by side; changes no result."""
 
 KNOTS = np.unique(np.concatenate([np.linspace(0, 1, 25)[1:], 1 - 0.5 ** np.arange(4, 11), 1.5 ** np.arange(-12.0, -7)]))
 """Shares of the genuine pairs at which the bootstrap looks at the ROC; denser at both ends."""
 
-Columns = dict[str, NDArray[np.generic]]
+ByCell = dict[str, NDArray[np.generic]]
+"""What was measured, name to ``[Q, V]``."""
+
+RankingMetric = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,10 +102,11 @@ class Matching:
 def collect(
     matchings: list[Matching],
     protocol: Protocol,
-    metrics: Mapping[str, Callable[[Tensor, Tensor, Tensor], Tensor]],
+    metrics: Mapping[str, RankingMetric],
     *,
     seed: int,
     bootstrap: int,
+    device: torch.device | None = None,
 ) -> dict[str, pa.Table]:
     """Compare every probe with its gallery and write down what the scores need.
 
@@ -96,6 +116,7 @@ def collect(
         metrics: Further metrics by name; names of built-in scores are passed over.
         seed: Of the bootstrap, kept with the tables.
         bootstrap: Number of resamples, kept with the tables.
+        device: Where to compute distances and count; None for where the embeddings are.
 
     Returns:
         The tables of this module.
@@ -107,58 +128,12 @@ def collect(
     parts: dict[str, list[Columns]] = {"probes": [], "verification": [], "roc_subjects": []}
     for matching in matchings:
         for groups in _by_gallery(matching, alone=protocol.reranking is not None):
-            ranking = _Ranking(matching, groups, protocol, further)
+            ranking = _Ranking(matching, groups, protocol, further, device or matching.probe.device)
             for name, columns in ranking.columns():
-                parts[name].append({"direction": _repeat(matching.label, columns), **columns})
+                parts[name].append({"direction": Words.repeated(matching.label, _num_rows(columns)), **columns})
     note = {"bootstrap": {"seed": seed, "resamples": bootstrap}, "protocol": protocol.name, "version": protocol.version}
     metadata = {"gaitbench": json.dumps(note)}
-    return {name: _to_table(columns).replace_schema_metadata(metadata) for name, columns in parts.items()}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Units:
-    """Probe or gallery units and their samples, which stand in unit order."""
-
-    rows: NDArray[np.int64]
-    """``[R]`` samples as rows of the embeddings."""
-    unit: NDArray[np.int64]
-    """``[R]`` unit of each sample."""
-    name: NDArray[np.str_]
-    """``[U]``."""
-    subject: NDArray[np.str_]
-    """``[U]``."""
-    view: NDArray[np.str_]
-    """``[U]``."""
-    view_deg: NDArray[np.float32]
-    """``[U]``."""
-
-    def __len__(self) -> int:
-        return len(self.name)
-
-
-def _units_of(table: SequenceTable, rows: NDArray[np.int64], protocol: Protocol, order_by_view: bool) -> _Units:
-    view = protocol.cameras(table.view)
-    if protocol.unit == "set":
-        name = _join(table.subject_id[rows], table.condition[rows], table.view[rows])
-    else:
-        name = table.sequence_id[rows]
-    order = np.lexsort((table.sequence_id[rows], name, view[rows] if order_by_view else name))
-    rows = rows[order]
-    name = name[order]
-    is_first = np.concatenate([[True], name[1:] != name[:-1]]) if len(name) else np.zeros(0, dtype=bool)
-    first = rows[is_first]
-    return _Units(
-        rows=rows,
-        unit=np.cumsum(is_first) - 1,
-        name=name[is_first],
-        subject=table.subject_id[first],
-        view=view[first],
-        view_deg=table.view_deg[first],
-    )
-
-
-def _join(*words: NDArray[np.str_]) -> NDArray[np.str_]:
-    return np.array(["/".join(parts) for parts in zip(*(w.tolist() for w in words), strict=True)], dtype=np.str_)
+    return {name: table_of(columns).replace_schema_metadata(metadata) for name, columns in parts.items()}
 
 
 def _by_gallery(matching: Matching, *, alone: bool) -> Iterator[tuple[str, ...]]:
@@ -173,148 +148,193 @@ def _by_gallery(matching: Matching, *, alone: bool) -> Iterator[tuple[str, ...]]
 
 
 class _Ranking:
-    """All comparisons of the groups that share a gallery, in one direction."""
+    """All comparisons of the groups that share a gallery, in one direction.
+
+    Matches come first, because what is counted in all other pairs is how many of them are nearer than a match. Then
+    every distance is looked at once, in pieces.
+    """
 
     def __init__(
         self,
         matching: Matching,
         groups: tuple[str, ...],
         protocol: Protocol,
-        metrics: Mapping[str, Callable[[Tensor, Tensor, Tensor], Tensor]],
+        metrics: Mapping[str, RankingMetric],
+        device: torch.device,
     ) -> None:
         self.matching = matching
         self.protocol = protocol
         self.metrics = metrics
+        self.device = device
         asked = np.unique(np.concatenate([matching.probes[name] for name in groups]))
-        self.probe = _units_of(matching.probe_table, asked, protocol, order_by_view=False)
-        self.gallery = _units_of(matching.gallery_table, matching.galleries[groups[0]], protocol, order_by_view=True)
-        first = self.probe.rows[np.unique(self.probe.unit, return_index=True)[1]]
+        self.probe = Units.of(matching.probe_table, asked, protocol)
+        self.gallery = Units.of(matching.gallery_table, matching.galleries[groups[0]], protocol, order_by_view=True)
+        first = self.probe.rows[self.probe.start]
         self.members = {name: np.flatnonzero(np.isin(first, matching.probes[name])) for name in groups}
+        self.pairing = Pairing(self.probe, self.gallery, protocol)
+        self.cells = self.pairing.cells
 
-        subjects = np.unique(np.concatenate([self.probe.subject, self.gallery.subject]))
-        views, view = np.unique(np.concatenate([self.probe.view, self.gallery.view]), return_inverse=True)
-        names = np.unique(np.concatenate([self.probe.name, self.gallery.name]))
-        self.subject = [torch.from_numpy(np.searchsorted(subjects, u.subject)) for u in (self.probe, self.gallery)]
-        self.view = [torch.from_numpy(v) for v in np.split(view, [len(self.probe)])]
-        self.name = [torch.from_numpy(np.searchsorted(names, u.name)) for u in (self.probe, self.gallery)]
-        self.views = views
-        self.cells = self._cells()
-        self.kept: list[DistanceBlock] | None = None
+    def columns(self) -> Iterator[tuple[str, Columns]]:
+        """Name of a table and columns for it."""
+        row, column = self.pairing.matches()
+        distances, pieces = self._distances(row, column)
+        if num_nan := int(distances.isnan().sum()):
+            raise ModelError(f"{num_nan} of {len(row)} distances of matches are NaN; check the embeddings")
+        num_cells = len(self.cells)
+        ends = torch.tensor([cell.columns.stop for cell in self.cells])
+        cell_of = torch.searchsorted(ends, column, right=True)
+        ahead = ImpostorsAhead(
+            (row * num_cells + cell_of).to(self.device), distances, num_segments=len(self.probe) * num_cells
+        )
+        num_valid = self.pairing.num_valid()
+        num_matches = torch.bincount(row, minlength=len(self.probe)).numpy()
+        subjects, subject = np.unique(self.probe.subject, return_inverse=True)
+        counters = {
+            name: self._counter(members, row, distances, subject, num_valid.sum(axis=1) - num_matches)
+            for name, members in self.members.items()
+        }
+        further = self._count(pieces, ahead, counters, torch.from_numpy(subject))
+        ranked = {**self._ranked(ahead, num_valid), **further}
+        for name, members in self.members.items():
+            yield "probes", _in_group(name, self._rows(ranked, members))
+        for name, members in self.members.items():
+            is_here = np.isin(np.arange(len(subjects)), subject[members])
+            curve, by_subject = _roc_columns(*counters[name].finish(), subjects, is_here)
+            yield "verification", _in_group(name, curve)
+            yield "roc_subjects", _in_group(name, by_subject)
 
-    def _cells(self) -> list[tuple[str, slice]]:
-        """Name of each gallery view and its columns; one nameless cell where the gallery is pooled."""
-        if self.protocol.averaging != "view_pairs":
-            return [("", slice(0, len(self.gallery)))]
-        view, start = np.unique(self.gallery.view, return_index=True)
-        stop = np.append(start[1:], len(self.gallery))
-        return [(str(v), slice(int(a), int(b))) for v, a, b in zip(view, start, stop, strict=True)]
-
-    def blocks(self) -> Iterator[DistanceBlock]:
-        """Distances of runs of probe units; kept for the second pass when they are few."""
-        if self.kept is not None:
-            yield from self.kept
-            return
-        kept: list[DistanceBlock] | None = [] if len(self.probe) * len(self.gallery) <= KEPT_PAIRS else None
-        for block in self._compute():
-            if kept is not None:
-                kept.append(block)
-            yield block
-        self.kept = kept
-
-    def _compute(self) -> Iterator[DistanceBlock]:
-        kind = self.protocol.distance
-        probe = self.matching.probe[torch.from_numpy(self.probe.rows)]
-        gallery_rows = torch.from_numpy(self.gallery.rows)
-        if (reranking := self.protocol.reranking) is not None:
-            yield from k_reciprocal_blocks(
-                probe,
-                self.matching.gallery[gallery_rows],
-                kind=kind,
-                k1=reranking.k1,
-                k2=reranking.k2,
-                weight=reranking.weight,
+    def _distances(self, row: Tensor, column: Tensor) -> tuple[Tensor, Iterator[DistancePiece]]:
+        """``[E]`` distances of the matches, and all distances in pieces."""
+        num_pairs = len(self.probe) * len(self.gallery)
+        if num_pairs <= KEPT_PAIRS:
+            kept = list(self._blocks())
+            return _take(kept, row, column), _cut(kept)
+        is_plain = self.protocol.unit == "sequence" and self.protocol.reranking is None and not self.metrics
+        if is_plain and is_tiled(self.matching.probe, len(self.probe), len(self.gallery)):
+            tiles = DistanceTiles(
+                self.matching.probe,
+                self.matching.gallery,
+                is_cosine=self.protocol.distance == "cosine",
+                probe_rows=torch.from_numpy(self.probe.rows),
+                gallery_rows=torch.from_numpy(self.gallery.rows),
+                device=self.device,
             )
-            return
-        if self.protocol.unit == "sequence":
+            return tiles.pairs(row, column), tiles.pieces()
+        return _take(self._blocks(), row, column), _cut(self._blocks())
+
+    def _blocks(self) -> Iterator[DistanceBlock]:
+        """Distances of runs of probe units to the whole gallery."""
+        kind = self.protocol.distance
+        rows = torch.from_numpy(self.probe.rows)
+        gallery_rows = torch.from_numpy(self.gallery.rows)
+        if self.protocol.reranking is None and self.protocol.unit == "sequence":
             yield from distance_blocks(
-                probe,
+                self.matching.probe,
                 self.matching.gallery,
                 kind=kind,
                 block_elements=BLOCK_ELEMENTS,
+                probe_rows=rows,
                 gallery_rows=gallery_rows,
+                device=self.device,
             )
             return
-        gallery = self.matching.gallery[gallery_rows]
-        unit, gallery_unit = torch.from_numpy(self.probe.unit), torch.from_numpy(self.gallery.unit)
-        start = np.append(np.unique(self.probe.unit, return_index=True)[1], len(unit))
+        probe, gallery = self.matching.probe[rows].to(self.device), self.matching.gallery[gallery_rows].to(self.device)
+        if (reranking := self.protocol.reranking) is not None:
+            yield from k_reciprocal_blocks(
+                probe, gallery, kind=kind, k1=reranking.k1, k2=reranking.k2, weight=reranking.weight
+            )
+            return
+        unit, gallery_unit = (torch.from_numpy(units.unit).to(self.device) for units in (self.probe, self.gallery))
+        start = np.append(self.probe.start, len(unit))
         budget = max(1, BLOCK_ELEMENTS // max(1, len(gallery_unit)))
         first = 0
         while first < len(self.probe):
             last = max(first + 1, int(np.searchsorted(start, start[first] + budget, side="right")) - 1)
-            rows = slice(int(start[first]), int(start[last]))
-            samples = part_distance(probe[rows], gallery, kind=kind)
-            yield DistanceBlock(first, last, set_distance(samples, unit[rows] - first, gallery_unit))
+            samples = slice(int(start[first]), int(start[last]))
+            distance = part_distance(probe[samples], gallery, kind=kind)
+            yield DistanceBlock(first, last, set_distance(distance, unit[samples] - first, gallery_unit))
             first = last
 
-    def runs(self) -> Iterator[DistanceBlock]:
-        """The blocks, cut so small that what is counted in them takes little memory."""
-        size = max(1, RUN_ELEMENTS // max(1, len(self.gallery)))
-        for block in self.blocks():
-            for start in range(block.start, block.stop, size):
-                stop = min(start + size, block.stop)
-                yield DistanceBlock(start, stop, block.distance[start - block.start : stop - block.start])
+    def _counter(
+        self,
+        members: NDArray[np.int64],
+        row: Tensor,
+        distance: Tensor,
+        subject: NDArray[np.int64],
+        num_impostors: NDArray[np.int64],
+    ) -> RocCounter:
+        """What counts the impostors of one group."""
+        is_member = torch.zeros(len(self.probe), dtype=torch.bool)
+        is_member[torch.from_numpy(members)] = True
+        keep = is_member[row]
+        code = torch.from_numpy(subject)
+        by_subject = torch.zeros(int(code.max()) + 1 if len(code) else 0, dtype=torch.int64)
+        by_subject.index_add_(0, code[is_member], torch.from_numpy(num_impostors)[is_member])
+        return RocCounter(
+            distance[keep.to(self.device)], code[row[keep]].to(self.device), by_subject.to(self.device), KNOTS
+        )
 
-    def pairs(self, block: DistanceBlock) -> tuple[Tensor, Tensor]:
-        """Match and valid ``[q, G]`` of a block."""
-        run = slice(block.start, block.stop)
-        match = self.subject[0][run, None] == self.subject[1]
-        same_view = self.view[0][run, None] == self.view[1]
-        valid = torch.ones_like(match)
-        if "identical_view" in self.protocol.exclude:
-            valid &= ~same_view
-        if "same_subject_and_view" in self.protocol.exclude:
-            valid &= ~(same_view & match)
-        if "same_sequence" in self.protocol.exclude:
-            valid &= self.name[0][run, None] != self.name[1]
-        return match, valid
-
-    def columns(self) -> Iterator[tuple[str, Columns]]:
-        """Name of a table and columns for it."""
-        ranked, genuine = self._rank()
-        for name, members in self.members.items():
-            yield "probes", {"group": np.full(members.size * len(self.cells), name), **self._rows(ranked, members)}
-        for name, members in self.members.items():
-            curve, by_subject = self._roc(members, genuine)
-            yield "verification", {"group": _repeat(name, curve), **curve}
-            yield "roc_subjects", {"group": _repeat(name, by_subject), **by_subject}
-
-    def _rank(self) -> tuple[Columns, tuple[Tensor, Tensor]]:
-        """Everything of ``[Q, V]``, and the probe and distance of every genuine pair."""
+    def _count(
+        self, pieces: Iterator[DistancePiece], ahead: ImpostorsAhead, counters: dict[str, RocCounter], subject: Tensor
+    ) -> ByCell:
+        """Look at every distance once; further metrics ``[Q, V]`` by name."""
         shape = (len(self.probe), len(self.cells))
-        out: Columns = {name: np.zeros(shape, np.int32) for name in ("rank", "num_matches", "num_valid")}
-        out |= {name: np.full(shape, np.nan, np.float32) for name in ("ap", "inp")}
-        out |= {EXTRA + name: np.full(shape, np.nan, np.float32) for name in self.metrics}
-        genuine: list[tuple[Tensor, Tensor]] = []
-        for block in self.runs():
-            match, valid = self.pairs(block)
-            run = slice(block.start, block.stop)
-            for cell, (_, columns) in enumerate(self.cells):
-                pairs = block.distance[:, columns], match[:, columns], valid[:, columns]
-                ranks = rank_matches(*pairs)
-                if ranks.impostors_ahead.shape[1]:
-                    is_found = ranks.num_matches > 0
-                    out["rank"][run, cell] = ((ranks.impostors_ahead[:, 0] + 1) * is_found).numpy()
-                out["num_matches"][run, cell] = ranks.num_matches.numpy()
-                out["num_valid"][run, cell] = ranks.num_valid.numpy()
-                out["ap"][run, cell] = average_precision_of(ranks).numpy()
-                out["inp"][run, cell] = inverse_negative_penalty_of(ranks).numpy()
-                for name, metric in self.metrics.items():
-                    out[EXTRA + name][run, cell] = _call(name, metric, *pairs)
-            at = (match & valid).nonzero()
-            genuine.append((at[:, 0] + block.start, block.distance[at[:, 0], at[:, 1]]))
-        return out, (torch.cat([g[0] for g in genuine]), torch.cat([g[1] for g in genuine]))
+        further: ByCell = {EXTRA + name: np.full(shape, np.nan, np.float32) for name in self.metrics}
+        for rows, columns, distance in pieces:
+            self._further(further, rows, columns, distance)
+            distance.masked_fill_(self.pairing.is_no_impostor(rows, columns, self.device), torch.inf)
+            probe = torch.arange(rows.start, rows.stop, device=self.device)
+            for number, cell in enumerate(self.cells):
+                start, stop = max(cell.columns.start, columns.start), min(cell.columns.stop, columns.stop)
+                if start < stop:
+                    among = distance[:, start - columns.start : stop - columns.start]
+                    if len(self.cells) > 1:  # the whole rows are still needed as they are
+                        among = among.clone(memory_format=torch.contiguous_format)
+                    ordered = sort_rows(among)
+                    ahead.add(probe * len(self.cells) + number, ordered)
+            if len(self.cells) > 1:
+                ordered = sort_rows(distance)
+            for name, members in self.members.items():
+                first, last = np.searchsorted(members, [rows.start, rows.stop])
+                here = torch.from_numpy(members[first:last])
+                whose = subject[here].to(self.device)
+                counters[name].add(
+                    ordered if len(here) == len(ordered) else ordered[(here - rows.start).to(self.device)], whose
+                )
+        return further
 
-    def _rows(self, ranked: Columns, members: NDArray[np.int64]) -> Columns:
+    def _further(self, out: ByCell, rows: slice, columns: slice, distance: Tensor) -> None:
+        if not self.metrics:
+            return
+        match, valid = self.pairing.match_and_valid(rows, columns)
+        for number, (_, part) in enumerate(self.cells):
+            pairs = distance[:, part].cpu(), match[:, part], valid[:, part]
+            for name, metric in self.metrics.items():
+                out[EXTRA + name][rows, number] = _call(name, metric, *pairs)
+
+    def _ranked(self, ahead: ImpostorsAhead, num_valid: NDArray[np.int64]) -> ByCell:
+        """Everything of ``[Q, V]`` that ranks decide."""
+        shape = num_valid.shape
+        valid = torch.from_numpy(num_valid).reshape(-1)
+        parts = []
+        for start in range(0, len(valid), SEGMENTS_AT_ONCE):
+            stop = min(start + SEGMENTS_AT_ONCE, len(valid))
+            ranks = ahead.ranks(start, stop, valid[start:stop].to(self.device))
+            ranks = MatchRanks(*(part.cpu() for part in ranks))
+            first = torch.zeros_like(ranks.num_matches)
+            if ranks.impostors_ahead.shape[1]:
+                first = (ranks.impostors_ahead[:, 0] + 1) * (ranks.num_matches > 0)
+            parts.append((first, ranks.num_matches, average_precision_of(ranks), inverse_negative_penalty_of(ranks)))
+        rank, num_matches, ap, inp = (torch.cat(part).reshape(shape).numpy() for part in zip(*parts, strict=True))
+        return {
+            "rank": rank.astype(np.int32),
+            "num_matches": num_matches.astype(np.int32),
+            "num_valid": num_valid.astype(np.int32),
+            "ap": ap,
+            "inp": inp,
+        }
+
+    def _rows(self, ranked: ByCell, members: NDArray[np.int64]) -> Columns:
         """Rows of the probes table of one group, in order of probe view, gallery view and probe."""
         sizes = np.array([columns.stop - columns.start for _, columns in self.cells])
         gallery_view = np.array([name for name, _ in self.cells])
@@ -323,90 +343,63 @@ class _Ranking:
         )
         num_cells = len(self.cells)
         probe, cell = np.repeat(members, num_cells), np.tile(np.arange(num_cells), members.size)
-        order = np.lexsort((probe, cell, self.probe.view[probe]))
+        views, view = np.unique(self.probe.view, return_inverse=True)
+        order = np.argsort(view[probe] * num_cells + cell, kind="stable")  # probes of a cell are in order
         probe, cell = probe[order], cell[order]
         taken = {name: values[probe, cell] for name, values in ranked.items()}
-        is_diagonal = np.zeros(probe.size, dtype=bool)
+        status = (taken["num_matches"] == 0).astype(np.int32)  # as in STATUSES
         if self.protocol.averaging == "view_pairs" and "identical_view" in self.protocol.exclude:
-            is_diagonal = self.probe.view[probe] == gallery_view[cell]
-        status = np.where(is_diagonal, "excluded", np.where(taken["num_matches"] == 0, "absent", "counted"))
+            is_diagonal = views[:, None] == gallery_view
+            status[is_diagonal[view[probe], cell]] = STATUSES.index("excluded")
         gap = np.abs(self.probe.view_deg[probe].astype(np.float64) - gallery_deg[cell]) % 360
         return {
-            "probe": self.probe.name[probe],
-            "subject": self.probe.subject[probe],
-            "view": self.probe.view[probe],
-            "gallery_view": gallery_view[cell],
+            "probe": Words(self.probe.name, probe),
+            "subject": Words(self.probe.subject, probe),
+            "view": Words(views, view[probe]),
+            "gallery_view": Words(gallery_view, cell),
             "gap_deg": (np.round(2 * np.minimum(gap, 360 - gap)) / 2).astype(np.float32),
-            "status": status,
+            "status": Words(np.array(STATUSES), status),
             **taken,
             "num_excluded": (sizes[cell] - taken["num_valid"]).astype(np.int32),
         }
 
-    def _roc(self, members: NDArray[np.int64], genuine: tuple[Tensor, Tensor]) -> tuple[Columns, Columns]:
-        """Counts at every genuine distance of one group, and by subject at a few of them."""
-        is_member = torch.zeros(len(self.probe), dtype=torch.bool)
-        is_member[torch.from_numpy(members)] = True
-        keep = is_member[genuine[0]]
-        threshold, at, count = torch.unique(genuine[1][keep], return_inverse=True, return_counts=True)  # [T]
-        num_thresholds = threshold.numel()
-        knot = _knots(count.numpy())
-        num_bins = len(knot) + 1
-        subjects, code = np.unique(self.probe.subject, return_inverse=True)
-        subject = torch.from_numpy(code) * num_bins
-        below = torch.zeros(num_thresholds + 1, dtype=torch.int64)
-        tied = torch.zeros(num_thresholds + 1, dtype=torch.int64)
-        cells = len(subjects) * num_bins
-        impostors = torch.zeros(cells, dtype=torch.int64)
-        # Of each place: its bin, len(knot) beyond the last knot; what is no impostor falls behind all cells.
-        bins = np.append(np.searchsorted(knot, np.arange(num_thresholds + 1)), cells)
-        bin_of = torch.from_numpy(bins)
-        padded = torch.cat([threshold, torch.tensor([torch.nan])])
-        for block in self.runs():
-            run = slice(block.start, block.stop)
-            rows = is_member[run].nonzero()[:, 0]
-            if not len(rows):
-                continue
-            match, valid = self.pairs(block)
-            is_impostor = (valid & ~match)[rows]  # [r, G]
-            distance = block.distance[rows]
-            place = torch.searchsorted(threshold, distance)  # thresholds strictly below
-            is_tied = padded[place] == distance
-            # What is no impostor goes to a bin of its own, which costs less than picking out the rest.
-            place.masked_fill_(~is_impostor, num_thresholds + 1)
-            below += torch.bincount(place.view(-1), minlength=num_thresholds + 2)[:-1]
-            tied += torch.bincount(place[is_tied], minlength=num_thresholds + 2)[:-1]
-            owner = subject[block.start + rows, None]
-            impostors += torch.bincount((owner + bin_of[place]).view(-1), minlength=cells)[:cells]
-        total = int(below.sum())
-        upto = below.cumsum(0)
-        curve: Columns = {
-            "genuine": np.append(count.numpy(), 0).astype(np.int32),
-            "impostors_below": np.append((upto - tied)[:-1].numpy(), total),
-            "impostors_tied": np.append(tied[:-1].numpy(), 0),
-        }
-        owner = subject[genuine[0][keep]] + bin_of[at]
-        by_subject = torch.bincount(owner, minlength=cells)
-        is_here = np.repeat(np.isin(np.arange(len(subjects)), code[members]), num_bins)
-        table: Columns = {
-            "subject": np.repeat(subjects, num_bins)[is_here],
-            "knot": np.tile(np.arange(num_bins, dtype=np.int16), len(subjects))[is_here],
-            "genuine": by_subject.numpy().astype(np.int32)[is_here],
-            "impostors": impostors.numpy().astype(np.int32)[is_here],
-        }
-        return curve, table
+
+def _take(blocks: Iterable[DistanceBlock], row: Tensor, column: Tensor) -> Tensor:
+    """``[E]`` distances of pairs whose rows ascend."""
+    found = []
+    for start, stop, distance in blocks:
+        first, last = torch.searchsorted(row, torch.tensor([start, stop])).tolist()
+        at = [part[first:last].to(distance.device) for part in (row, column)]
+        found.append(distance[at[0] - start, at[1]])
+    return torch.cat(found)
 
 
-def _knots(count: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Thresholds, by index, at which the shares of :data:`KNOTS` of the genuine pairs are reached."""
-    if count.size == 0:
-        return np.zeros(0, dtype=np.int64)
-    share = np.cumsum(count) / count.sum()
-    return np.unique(np.minimum(np.searchsorted(share, KNOTS), count.size - 1))
+def _cut(blocks: Iterable[DistanceBlock]) -> Iterator[DistancePiece]:
+    """The blocks, cut so small that what is counted in them takes little memory."""
+    for start, stop, distance in blocks:
+        size = max(1, RUN_ELEMENTS // max(1, distance.shape[1]))
+        for first in range(start, stop, size):
+            last = min(first + size, stop)
+            yield DistancePiece(slice(first, last), slice(0, distance.shape[1]), distance[first - start : last - start])
 
 
-def _call(
-    name: str, metric: Callable[[Tensor, Tensor, Tensor], Tensor], distance: Tensor, match: Tensor, valid: Tensor
-) -> NDArray[np.float32]:
+def _roc_columns(
+    curve: RocCounts, by_subject: RocBySubject, subjects: NDArray[np.str_], is_here: NDArray[np.bool_]
+) -> tuple[Columns, Columns]:
+    num_bins = by_subject.genuine.shape[1]
+    return {
+        "genuine": np.append(curve.genuine, 0).astype(np.int32),
+        "impostors_below": np.append(curve.impostors_below, curve.num_impostors),
+        "impostors_tied": np.append(curve.impostors_tied, 0),
+    }, {
+        "subject": Words(subjects, np.repeat(np.flatnonzero(is_here), num_bins)),
+        "knot": np.tile(np.arange(num_bins, dtype=np.int16), int(is_here.sum())),
+        "genuine": by_subject.genuine[is_here].reshape(-1).astype(np.int32),
+        "impostors": by_subject.impostors[is_here].reshape(-1).astype(np.int32),
+    }
+
+
+def _call(name: str, metric: RankingMetric, distance: Tensor, match: Tensor, valid: Tensor) -> NDArray[np.float32]:
     try:
         value = metric(distance, match, valid)
     except Exception as error:
@@ -421,20 +414,10 @@ def _is_built_in(name: str) -> bool:
     return name in BUILT_IN or name.startswith(("rank_", "tar_at_far_"))
 
 
-def _repeat(word: str, columns: Columns) -> NDArray[np.str_]:
-    return np.full(len(next(iter(columns.values()))), word)
+def _in_group(group: str, columns: Columns) -> Columns:
+    return {"group": Words.repeated(group, _num_rows(columns)), **columns}
 
 
-def _to_table(parts: list[Columns]) -> pa.Table:
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return pa.table(
-        {
-            name: _dictionary(values) if values.dtype.kind == "U" else pa.array(values)
-            for name, values in columns.items()
-        }
-    )
-
-
-def _dictionary(values: NDArray[np.generic]) -> pa.DictionaryArray:
-    words, index = np.unique(values, return_inverse=True)
-    return pa.DictionaryArray.from_arrays(pa.array(index.astype(np.int32)), pa.array(words.tolist(), pa.string()))
+def _num_rows(columns: Columns) -> int:
+    first = next(iter(columns.values()))
+    return len(first.code if isinstance(first, Words) else first)

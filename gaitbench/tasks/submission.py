@@ -34,6 +34,7 @@ def write_submission(
     protocol: Protocol,
     *,
     allow_partial: bool = False,
+    device: torch.device | None = None,
 ) -> Path:
     """Write the file that a benchmark's server scores; it is either whole or absent.
 
@@ -45,6 +46,7 @@ def write_submission(
         views: ``[N]`` words; a probe's view is its name in the file.
         protocol: One with :attr:`~gaitbench.protocol.Protocol.submission`.
         allow_partial: Go on when gallery subjects are missing.
+        device: Where to compare; None for where the embeddings are.
 
     Returns:
         The file.
@@ -57,7 +59,9 @@ def write_submission(
         ModelError: Embeddings hold NaN or infinity.
         OutputError: The file cannot be written.
     """
-    rows = submission_rows(embeddings, subject_ids, conditions, views, protocol, allow_partial=allow_partial)
+    rows = submission_rows(
+        embeddings, subject_ids, conditions, views, protocol, allow_partial=allow_partial, device=device
+    )
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     write_text(Path(path), text.getvalue())
@@ -72,6 +76,7 @@ def submission_rows(
     protocol: Protocol,
     *,
     allow_partial: bool = False,
+    device: torch.device | None = None,
 ) -> list[tuple[str, ...]]:
     """The rows of :func:`write_submission`: the header, then a row per probe by name.
 
@@ -105,16 +110,17 @@ def submission_rows(
     rows = [wanted.header]
     with torch.inference_mode():
         probe, gallery = (embedded.embeddings[torch.from_numpy(index)] for index in (asked, searched))
-        for block in _blocks(probe, gallery, protocol):
-            found = label[nearest(block.distance, wanted.num_ranks).numpy()]  # [q, K]
+        for block in _blocks(probe, gallery, protocol, device or probe.device):
+            found = label[nearest(block.distance, wanted.num_ranks).cpu().numpy()]  # [q, K]
             rows += [(str(n), *words) for n, words in zip(names[block.start : block.stop], found.tolist(), strict=True)]
     return rows
 
 
-def _blocks(probe: Tensor, gallery: Tensor, protocol: Protocol) -> Iterator[DistanceBlock]:
+def _blocks(probe: Tensor, gallery: Tensor, protocol: Protocol, device: torch.device) -> Iterator[DistanceBlock]:
     if used := protocol.reranking:
+        probe, gallery = probe.to(device), gallery.to(device)
         return k_reciprocal_blocks(probe, gallery, kind=protocol.distance, k1=used.k1, k2=used.k2, weight=used.weight)
-    return distance_blocks(probe, gallery, kind=protocol.distance)
+    return distance_blocks(probe, gallery, kind=protocol.distance, device=device)
 
 
 def _labels(subjects: NDArray[np.str_], protocol: Protocol) -> list[str]:

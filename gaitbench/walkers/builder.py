@@ -104,6 +104,7 @@ class WalkersBuilder(DatasetBuilder):
             licence="CC0-1.0: generated data of people who do not exist",
             citation="gaitbench",
             source="generated",
+            redistribution=True,
         )
 
     def fit_protocol(self, protocol: Protocol) -> Protocol:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from gaitbench.errors import ModelError
 from gaitbench.metrics import distance as module
 from gaitbench.metrics import distance_tiles
 from gaitbench.metrics.distance import distance_blocks, part_distance
@@ -69,3 +70,72 @@ def test_half_precision_embeddings_are_compared_in_float32(dtype: torch.dtype) -
     probe, gallery = embeddings(0, 5, 16, 2).to(dtype), embeddings(1, 6, 16, 2).to(dtype)
     expected = DistanceTiles(probe.float(), gallery.float()).rows(0, 5)
     assert torch.equal(DistanceTiles(probe, gallery).rows(0, 5), expected)
+
+
+@pytest.mark.parametrize("is_cosine", [False, True])
+def test_rows_pieces_and_pairs_agree_to_the_bit(is_cosine: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distance_tiles, "PIECE_COLUMNS", 512)
+    monkeypatch.setattr(distance_tiles, "KEPT_ELEMENTS", 256 * 30)  # probes in two runs
+    probe, gallery = embeddings(0, 300, 10, 3), embeddings(1, 700, 10, 3)
+    rows, columns = (torch.randperm(n, generator=torch.Generator().manual_seed(3)) for n in (290, 690))
+    tiles = DistanceTiles(
+        probe, gallery, is_cosine=is_cosine, probe_rows=rows, gallery_rows=columns, device=torch.device("cpu")
+    )
+    whole = DistanceTiles(probe, gallery, is_cosine=is_cosine).rows(0, 300)[rows][:, columns]
+    assert torch.equal(tiles.rows(0, 290), whole)
+    out = torch.full((290, 690), torch.nan)
+    for piece in tiles.pieces():
+        assert piece.distance.shape[1] <= 512
+        out[piece.rows, piece.columns] = piece.distance
+    assert torch.equal(out, whole)
+    row = torch.arange(290).repeat_interleave(2)
+    column = (row * 37) % 690
+    assert torch.equal(tiles.pairs(row, column), whole[row, column])
+
+
+@pytest.mark.parametrize("is_cosine", [False, True])
+def test_number_of_threads_does_not_matter(is_cosine: bool) -> None:
+    probe, gallery = embeddings(0, 70, 64, 16), embeddings(1, 300, 64, 16)
+    before, found = torch.get_num_threads(), []
+    try:
+        for number in (1, 2, 3):
+            torch.set_num_threads(number)
+            found.append(DistanceTiles(probe, gallery, is_cosine=is_cosine).rows(0, 70))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
+def test_what_training_allows_does_not_reach_distances() -> None:
+    """Reduced precision for products, and autocast, are choices of whoever trains in this process."""
+    probe, gallery = embeddings(0, 40, 256, 4), embeddings(1, 50, 256, 4)
+    expected = DistanceTiles(probe, gallery).rows(0, 40)
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert torch.equal(DistanceTiles(probe, gallery).rows(0, 40), expected)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def test_a_pair_is_mended_alike_whoever_its_neighbours_are() -> None:
+    """Few close pairs of a tile are computed one by one, many together: a tie must survive that."""
+    one = 100 + embeddings(0, 1, 256, 2)
+    twins = one + 1e-3 * embeddings(1, 200, 256, 2)
+    far = 1e3 * embeddings(2, 256, 256, 2)
+    crowded = DistanceTiles(one, torch.cat([twins, far])).rows(0, 1)[:, :200]
+    alone = torch.cat([DistanceTiles(one, torch.cat([far, twins[i, None]])).rows(0, 1)[:, 256:] for i in range(20)], 1)
+    assert torch.equal(alone, crowded[:, :20])
+    many = DistanceTiles(one.repeat(256, 1, 1), torch.cat([twins, far])).rows(0, 256)
+    assert torch.equal(many[:, :200], crowded.expand(256, -1))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e30])
+def test_values_that_float32_cannot_compare(bad: float) -> None:
+    gallery = embeddings(1, 300, 4, 2)
+    gallery[299, 0, 0] = bad
+    with pytest.raises(ModelError, match="gallery embedding values are NaN or infinite, or their squares"):
+        DistanceTiles(embeddings(0, 3, 4, 2), gallery).rows(0, 3)

@@ -43,7 +43,15 @@ def precision(probe: Walk, gallery: Sequence[Walk]) -> tuple[float, float] | Non
     return float(np.mean([(i + 1) / place for i, place in enumerate(places)])), len(places) / places[-1]
 
 
-def per_view(walks: Sequence[Walk], gallery: Choose, probe: Choose, k: int = 1, *, diagonal: bool = False) -> float:
+def per_view(
+    walks: Sequence[Walk],
+    gallery: Choose,
+    probe: Choose,
+    k: int = 1,
+    *,
+    diagonal: bool = False,
+    skips_absent: bool = False,
+) -> float:
     """Rank-k of the indoor evaluators."""
     views = sorted({walk.view for walk in walks})
     cells = np.zeros((len(views), len(views)))
@@ -51,12 +59,28 @@ def per_view(walks: Sequence[Walk], gallery: Choose, probe: Choose, k: int = 1, 
         for j, of_gallery in enumerate(views):
             asked = [w for w in walks if probe(w) and w.view == of_probe]
             searched = [w for w in walks if gallery(w) and w.view == of_gallery]
+            if skips_absent:
+                asked = [w for w in asked if any(w.subject == other.subject for other in searched)]
             hits = sum(is_hit(w, searched, k) for w in asked)
             cells[i, j] = np.round(hits * 100 / len(asked), 2)
     if diagonal:
         return float(cells.mean())
     np.fill_diagonal(cells, 0)
     return float((cells.sum(axis=1) / (len(views) - 1)).mean())
+
+
+def per_view_map(walks: Sequence[Walk], gallery: Choose, probe: Choose) -> float:
+    """mAP per cell against its one gallery view, probes without a match left out, cells rounded."""
+    views = sorted({walk.view for walk in walks})
+    rows = []
+    for of_probe in views:
+        row = []
+        for of_gallery in set(views) - {of_probe}:
+            searched = [w for w in walks if gallery(w) and w.view == of_gallery]
+            found = [precision(w, searched) for w in walks if probe(w) and w.view == of_probe]
+            row.append(np.round(100 * np.mean([each[0] for each in found if each is not None]), 2))
+        rows.append(np.mean(row))
+    return float(np.mean(rows))
 
 
 def cross_view(walks: Sequence[Walk], gallery: Choose, probe: Choose) -> tuple[float, float]:

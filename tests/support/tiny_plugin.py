@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from gaitbench.hookspecs import RunEvent, hookimpl
 from gaitbench.model import ClosedFormModel, GaitBatch, GaitModel, GaitOutput, InputSpec
-from gaitbench.protocol import Protocol, Selection
+from gaitbench.partition import OfficialList, list_digest
+from gaitbench.protocol import Protocol, Selection, Submission
 from gaitbench.recipe import ClipConfig, OptimizerConfig, Preset, Recipe, ScheduleConfig, Stage
 from gaitbench.specs import DatasetSpec, ModelSpec, ProtocolSpec
 
@@ -35,6 +36,36 @@ PROTOCOL = Protocol(
     headline="BG",
     num_train_subjects=3,
     num_test_subjects=3,
+)
+
+PARTITION = {
+    "TRAIN_SET": ["005", "001", "003"],
+    "TEST_SET": ["000", "002", "004"],
+    "PROBE_SET": ["000-bg-01-090", "002-nm-01-000", "004-nm-01-000"],
+}
+LISTED = Protocol(
+    name="tiny-listed",
+    dataset="tiny",
+    title="Squares by list: listed probes, all other sequences searched",
+    source="made up",
+    train=Selection(),
+    test_subjects=("*",),
+    gallery=Selection(),
+    probes={"all": Selection()},
+    complement="gallery",
+    exclude=(),
+    averaging="probes",
+    absent_probes="skip",
+    headline="all",
+    num_train_subjects=3,
+    num_test_subjects=3,
+    lists={
+        role: OfficialList(num=3, sha256=list_digest(PARTITION[key]))
+        for role, key in (("train", "TRAIN_SET"), ("test", "TEST_SET"), ("probes", "PROBE_SET"))
+    },
+)
+WITHHELD = LISTED.model_copy(
+    update={"name": "tiny-withheld", "submission": Submission(header=("videoId", "rank1")), "lists": {}}
 )
 
 
@@ -150,11 +181,13 @@ def gaitbench_register(registry) -> None:
             target="tiny_dataset:TinyBuilder",
             options="tiny_dataset:TinyOptions",
             modalities=("silhouette", "lidar-depth"),
-            protocols=("tiny",),
+            protocols=("tiny", "tiny-listed", "tiny-withheld"),
             needs_source=False,
         )
     )
     registry.add(ProtocolSpec(name="tiny", title="Tiny", target="tiny_plugin:PROTOCOL", dataset="tiny"))
+    registry.add(ProtocolSpec(name="tiny-listed", title="By list", target="tiny_plugin:LISTED", dataset="tiny"))
+    registry.add(ProtocolSpec(name="tiny-withheld", title="No labels", target="tiny_plugin:WITHHELD", dataset="tiny"))
     registry.add(
         ModelSpec(
             name="tiny-net",

@@ -2,6 +2,7 @@
 
 from gaitbench.hookspecs import hookimpl
 from gaitbench.specs import ModelSpec
+from gaitbench_lidar.records import DATASETS, MODALITIES
 
 __all__ = ["MODELS", "api_version", "gaitbench_register"]
 
@@ -23,11 +24,11 @@ MODELS = (
         published_keys="gaitbench_lidar.lidargaitpp:PUBLISHED_KEYS",
     ),
 )
-"""Everything this package registers."""
+"""The models."""
 
 
 @hookimpl
 def gaitbench_register(registry):  # type: ignore[no-untyped-def]
-    """Add the models."""
-    for spec in MODELS:
+    """Add models, datasets and what these consist of."""
+    for spec in (*MODELS, *MODALITIES, *DATASETS):
         registry.add(spec)

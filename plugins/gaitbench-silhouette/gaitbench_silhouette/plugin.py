@@ -2,6 +2,7 @@
 
 from gaitbench.hookspecs import hookimpl
 from gaitbench.specs import DatasetSpec, ProtocolSpec
+from gaitbench_silhouette.records import DATASETS
 
 __all__ = ["api_version", "gaitbench_register"]
 
@@ -16,7 +17,9 @@ _CITATION = (
 
 @hookimpl
 def gaitbench_register(registry):  # type: ignore[no-untyped-def]
-    """Add the datasets and their protocols."""
+    """Add the datasets, and the protocols that core does not have."""
+    for spec in DATASETS:
+        registry.add(spec)
     registry.add(
         DatasetSpec(
             name="usf-gait17",

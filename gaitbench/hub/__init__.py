@@ -1,0 +1,1 @@
+"""Hugging Face: export as a dataset repository, read one back, stream, push."""

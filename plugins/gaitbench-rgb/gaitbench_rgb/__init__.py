@@ -1,0 +1,1 @@
+"""Gait datasets with colour, for gaitbench."""

@@ -1,0 +1,72 @@
+"""Scoliosis1K: adolescents who walk towards a camera, each walk labelled by what screening found."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from gaitbench.card import Attribute
+from gaitbench.sequence import SequenceInfo
+from gaitbench.streams.joints import holds_joints, pickled_joints
+from gaitbench.streams.silhouettes import SilhouetteOptions, pickled_silhouettes, raw_silhouettes
+from gaitbench.tree import Layout, TreeBuilder
+from gaitbench_silhouette.records import SCOLIOSIS1K
+
+__all__ = ["CLASSES", "FRAME_RATE_HZ", "Scoliosis1K"]
+
+FRAME_RATE_HZ = 25.0
+"""Nominal: the sheet of facts that this was written from has none."""
+CLASSES = ("negative", "neutral", "positive")
+"""In the order of the published code; an older copy of it has positive before neutral."""
+_LEVELS = (r"(?P<subject>\d{5})", r"(?P<condition>(?i:negative|neutral|positive))", r"(?P<view>\d{3}[-_]\d{3})")
+_EXAMPLE = "NUMBER/CLASS/VIEW/, such as 00000/positive/000_180/"
+
+
+class Scoliosis1K(TreeBuilder):
+    """Reads Scoliosis1K, ``00000/positive/000_180/`` with a pickle of masks or of joints, or with a PNG file per frame.
+
+    The class is the attribute ``scoliosis``, and the condition as the folder writes it; both spellings of the view are
+    in use. The five digits count sequences, 1,493 of them, of 1,050 people: who walked twice is not known, so that
+    training and test people cannot be kept apart, and there is no identity protocol.
+
+    The authors give four lists of training and test sequences, called by the shares of positive, neutral and negative
+    ones in training (as read from their names): ``112``, ``114`` and ``1116`` with 745 and 748 sequences, ``118`` with
+    744 and 749. They follow no rule and come with the data. How the poses lie is assumed to be as for the masks.
+
+    Source:
+        Zhou et al., MICCAI 2024, and the data's release.
+    """
+
+    spec = SCOLIOSIS1K
+    notes = "The frame rate is nominal. Subjects are sequences: people who walked twice cannot be told."
+    attributes = (Attribute(name="scoliosis", title="What screening found", classes=CLASSES),)
+    options: SilhouetteOptions
+
+    def layouts(self) -> Sequence[Layout]:
+        """Pickles, then frames."""
+        size, edges = self.options.size_px, self.options.edges
+        return (
+            Layout(
+                name="poses",
+                title=f"pickled poses [T, 17, 3] in {_EXAMPLE}",
+                levels=_LEVELS,
+                streams=(pickled_joints("*.pkl", FRAME_RATE_HZ),),
+                fits=holds_joints,
+            ),
+            Layout(
+                name="pickles",
+                title=f"pickled masks [T, 64, 64] in {_EXAMPLE}",
+                levels=_LEVELS,
+                streams=(pickled_silhouettes("*.pkl", size, FRAME_RATE_HZ, edges=edges),),
+            ),
+            Layout(
+                name="frames",
+                title=f"silhouettes *.png in {_EXAMPLE}",
+                levels=_LEVELS,
+                streams=(raw_silhouettes("*.png", size, FRAME_RATE_HZ, edges=edges),),
+            ),
+        )
+
+    def describe(self, names: Mapping[str, str], layout: Layout) -> SequenceInfo:
+        """Add the class."""
+        return dataclasses.replace(
+            super().describe(names, layout), attributes=(CLASSES.index(names["condition"].lower()),)
+        )
