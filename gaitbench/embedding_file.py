@@ -21,6 +21,8 @@ from torch import Tensor
 
 from gaitbench import atomic
 from gaitbench.errors import DatasetError
+from gaitbench.reading.arrays import ArrayLimits, check_members
+from gaitbench.reading.zip_directory import check_directory
 from gaitbench.table import SequenceTable
 from gaitbench.tasks.arrays import table_of_arrays
 
@@ -30,6 +32,9 @@ WORDS = ("labels", "types", "views")
 """Arrays that every file has, besides the embeddings."""
 
 SUFFIXES = (".npz", ".parquet")
+
+_LIMITS = ArrayLimits(num_bytes=2**50, num_arrays=1000)
+"""Size is no object to arrays that stay in the file; a small file that unpacks to a large one is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,7 +124,9 @@ def read_npz(path: Path) -> dict[str, NDArray[np.generic]]:
         DatasetError: The file is missing or damaged, or holds pickled objects.
     """
     try:
+        check_directory(path, _LIMITS.num_arrays)
         with zipfile.ZipFile(path) as archive:
+            check_members(path, archive.infolist(), _LIMITS)
             return {
                 info.filename.removesuffix(".npy"): _read_member(path, archive, info)
                 for info in archive.infolist()

@@ -182,14 +182,15 @@ def _read_checkpoint(path: Path) -> dict[str, Tensor]:
         with warnings.catch_warnings():
             # A file of another pickle protocol is refused below, with a better word than torch's.
             warnings.filterwarnings("ignore", message="Detected pickle protocol", category=UserWarning)
+            warnings.filterwarnings("ignore", message="'torch.load' received a zip file", category=UserWarning)
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise RecordError(
             f"{path} holds more than tensors and is not read, because unpickling runs the code that a file brings: "
             f"{str(error).splitlines()[0]}. Save its state dict alone: torch.save(model.state_dict(), FILE)"
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise RecordError(f"{path} cannot be read as a checkpoint: {error}") from error
+    except Exception as error:  # torch's reader of old files lets anything through that a damaged one provokes
+        raise RecordError(f"{path} cannot be read as a checkpoint ({type(error).__name__}: {error})") from error
     for name in _STATE_NAMES:
         if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
             content = content[name]

@@ -17,7 +17,7 @@ from gaitbench.errors import DatasetError
 from gaitbench.reading.limits import check_regular_file, reading
 from gaitbench.reading.zip_directory import check_directory
 
-__all__ = ["ArrayLimits", "read_npy", "read_npz"]
+__all__ = ["ArrayLimits", "check_members", "read_npy", "read_npz"]
 
 _KINDS = "biuf"
 _MAX_HEADER = 10_000
@@ -80,7 +80,7 @@ def read_npz(path: Path | str, *, limits: ArrayLimits | None = None) -> dict[str
         check_directory(path, limits.num_arrays)
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-            _check_members(path, members, limits)
+            check_members(path, members, limits)
             for member in members:
                 name = member.filename.removesuffix(".npy")
                 if name in arrays:
@@ -94,7 +94,12 @@ def read_npz(path: Path | str, *, limits: ArrayLimits | None = None) -> dict[str
     return arrays
 
 
-def _check_members(path: Path, members: list[zipfile.ZipInfo], limits: ArrayLimits) -> None:
+def check_members(path: Path, members: list[zipfile.ZipInfo], limits: ArrayLimits) -> None:
+    """Stop before a zip file that unpacks to far more than it holds.
+
+    Raises:
+        DatasetError: Members overlap, need a password, or are too large together or for what they take in the file.
+    """
     if sum(member.compress_size for member in members) > path.stat().st_size:
         raise DatasetError(f"{path} has members that overlap, as in a zip bomb; it is not read")
     if (total := sum(member.file_size for member in members)) > limits.num_bytes:

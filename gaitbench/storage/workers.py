@@ -106,6 +106,9 @@ def _guarded(builder: "DatasetBuilder", job: ShardJob, build: Callable[[], FileE
         ) from error
 
 
+_ENDINGS = {-signal.SIGKILL: " (was it out of memory?)", -signal.SIGXCPU: " (a file took too long to read)"}
+
+
 class _Pool:
     def __init__(
         self,
@@ -183,7 +186,7 @@ class _Pool:
             doing = self._jobs[max(number, 0)].path
             failure = DatasetError(
                 f"a worker process ended with code {code} while it wrote {doing}"
-                f"{' (was it out of memory?)' if code == -signal.SIGKILL else ''}; run the same command again, "
+                f"{_ENDINGS.get(code, '')}; run the same command again, "
                 "with fewer workers if that does not help: finished shards are kept"
             )
             failure.__cause__ = error
@@ -252,6 +255,10 @@ def serve() -> None:
             _send(output, {"entry": _build(builder, _job_from_json(message), output).model_dump()})
         except GaitbenchError as error:
             _send(output, {"error": type(error).__name__, "message": str(error)})
+        except MemoryError:
+            what = message.get("path", "the dataset")
+            text = f"{what} needs more memory than a worker may use; run the same command again with fewer workers"
+            _send(output, {"error": "DatasetError", "message": text})
 
 
 def _build(builder: "DatasetBuilder", job: ShardJob, output: BinaryIO) -> FileEntry:

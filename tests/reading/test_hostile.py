@@ -303,7 +303,6 @@ def test_hostile_checkpoints(tmp_path: Path, audit: Audit, sound_checkpoints: di
     assert_refused(outcomes, "RecordError")
 
 
-@pytest.mark.xfail(strict=True, reason="convert lets IndexError and struct.error of torch's reader through")
 def test_damaged_checkpoints(tmp_path: Path, audit: Audit, sound_checkpoints: dict[str, bytes]) -> None:
     warm = write(tmp_path / "warm", sound_checkpoints.items(), ".pt")
     paths = [
