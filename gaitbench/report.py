@@ -39,6 +39,8 @@ class PreparationReport(BaseModel, frozen=True, extra="forbid", use_attribute_do
     """In alphabetical order."""
     left_out: tuple[LeftOut, ...]
     """Files and folders of the source that are no sequence."""
+    uneven: dict[str, str] = {}
+    """Sequence id to the numbers of frames of its streams, where those of one clock and rate differ."""
 
 
 def report(dataset: GaitDataset) -> PreparationReport:
@@ -66,6 +68,7 @@ def report(dataset: GaitDataset) -> PreparationReport:
         num_sequences=len(dataset),
         streams=tuple(streams),
         left_out=dataset.left_out,
+        uneven=_uneven(dataset),
     )
 
 
@@ -83,10 +86,32 @@ def report_text(found: PreparationReport) -> str:
             broken = f", {stream.num_defects} of them for broken or missing files" if stream.num_defects else ""
             lines.append(f"    {len(stream.absent)} sequences without frames{broken}:")
             lines += _shortened([f"      {sequence}: {reason}" for sequence, reason in stream.absent.items()])
+    if found.uneven:
+        lines.append(
+            f"  {len(found.uneven)} sequences have streams of different lengths; together only the shorter is read:"
+        )
+        lines += _shortened([f"    {sequence}: {counts}" for sequence, counts in found.uneven.items()])
     for item in found.left_out:
         shown = ", ".join(item.examples[:3]) + (", ..." if item.num > min(3, len(item.examples)) else "")
         lines.append(f"  left out: {item.num} times {item.reason} ({shown})")
     return "\n".join(lines)
+
+
+def _uneven(dataset: GaitDataset) -> dict[str, str]:
+    """Sequences whose streams should show the same moments and do not have as many frames."""
+    beats: dict[tuple[str | None, float], list[str]] = {}
+    for name in dataset.modalities:
+        info = dataset.card.streams[name]
+        beats.setdefault((info.clock, info.frame_rate_hz), []).append(name)
+    found: dict[str, str] = {}
+    for names in beats.values():
+        counts = np.stack([dataset.bank(name).num_frames for name in names])  # [streams, N]
+        longest = counts.max(axis=0)
+        for row in np.flatnonzero(((counts > 0) & (counts < longest)).any(axis=0)).tolist():
+            sequence = str(dataset.table.sequence_id[row])
+            told = ", ".join(f"{name} {count}" for name, count in zip(names, counts[:, row].tolist(), strict=True))
+            found[sequence] = "; ".join(filter(None, (found.get(sequence), told)))
+    return found
 
 
 def _shortened(lines: list[str]) -> list[str]:

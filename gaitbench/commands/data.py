@@ -75,6 +75,8 @@ def prepare_command(
         echo_json(found)
     else:
         echo(f"{found['folder']}: {found['name']} {found['version']}, {found['sequences']} sequences")
+        if source is not None:
+            echo(f"  {dataset.card.description}")
         echo(report_text(counted))
         echo(f"  fingerprint  {found['fingerprint']}")
 
