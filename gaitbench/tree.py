@@ -149,6 +149,7 @@ class TreeBuilder(DatasetBuilder):
             licence=self.spec.licence,
             citation=self.spec.citation,
             source=self.spec.source,
+            redistribution=self.spec.redistribution,
         )
 
     def sequences(self) -> Sequence[SequenceInfo]:

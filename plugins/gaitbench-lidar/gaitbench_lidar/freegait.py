@@ -77,8 +77,8 @@ class FreeGait(TreeBuilder):
         places = {kind: _inner(kind) if is_nested else bare.folder for kind in _KINDS}
 
         def peek(kind: str) -> NDArray[np.generic] | None:
-            """The first frame of the first walk that has one."""
-            for info in self._first(bare):
+            """The first frame of the first walk that has one; none where there is no source yet."""
+            for info in self._first(bare) if self.source is not None else ():
                 for path in sorted((self._root() / places[kind](info)).glob(pattern[kind])):
                     try:
                         frames = read_list(path)

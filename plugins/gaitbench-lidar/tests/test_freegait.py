@@ -127,3 +127,8 @@ def test_prepare_and_run_with_the_probe_list(source: Path, tmp_path: Path, capsy
     assert main(words) == 0, capsys.readouterr().err
     (record,) = json.loads(capsys.readouterr().out)["records"]
     assert (record["status"], record["data"]["modalities"]) == ("partial", ["silhouette", "lidar-depth"])
+
+
+def test_layouts_can_be_told_without_files() -> None:
+    names = [layout.name for layout in FreeGait(FreeGaitOptions()).layouts()]
+    assert names == ["pickles", "folders"]

@@ -39,7 +39,7 @@ class CcpgOptions(TreeOptions):
 
 
 class Ccpg(TreeBuilder):
-    """Reads CCPG in any of three forms. Views read ``CAMERA_CLIP``; what is before ``_`` is the protocols' camera.
+    """Reads CCPG in any of four forms. Views read ``CAMERA_CLIP``; what is before ``_`` is the protocols' camera.
 
     ``pickles``
         ``000/U0_D0/1_0/`` with ``1_0-aligned-sils.pkl`` 64x64, ``-ratios.pkl``, ``-rgbs.pkl`` and ``-sils.pkl``
@@ -49,6 +49,8 @@ class Ccpg(TreeBuilder):
     ``frames``
         The two releases side by side, masked colour frames in a folder named ``*D_MASK_FACE_SHOE*`` and masks in one
         named ``*G_SIL*``; see :class:`gaitbench_rgb.paired_frames.PairedFrames`.
+    ``masks``
+        The masks by themselves, ``000/U0_D0/1_0/*.png``.
 
     The frame rate is nominal.
 
@@ -60,7 +62,7 @@ class Ccpg(TreeBuilder):
     options: CcpgOptions
 
     def layouts(self) -> Sequence[Layout]:
-        """Pickles of either pre-treatment, frames."""
+        """Pickles of either pre-treatment, frames, masks alone."""
         edges, rgb = self.options.edges, self.options.rgb
         pickles = Layout(
             name="pickles",
@@ -83,43 +85,57 @@ class Ccpg(TreeBuilder):
                 pickled_ratios("*-ratios.pkl", _RATE_HZ),
             ),
         )
-        return (pickles, tall, self._frames_layout())
+        return (pickles, tall, self._frames_layout(), self._masks_layout())
 
     def _frames_layout(self) -> Layout:
         colours, masks = self._release(_COLOURS), self._release(_MASKS)
-        pairs = PairedFrames(
-            colours=self._root() / colours,
-            masks=self._root() / masks,
-            frame_rate_hz=_RATE_HZ,
-            edges=self.options.edges,
-            storage=self.options.rgb,
-            crop=self.options.crop,
-        )
-
-        def folder(info: SequenceInfo) -> str:
-            return f"{masks}/{info.subject_id}/{info.condition}/{info.view}"
-
+        root = self.source or Path()
+        pairs = self._pairs(root / (masks or _MASKS), root / (colours or _COLOURS))
+        # Without one of the two, nothing is named so: "*" is in no name that a release has.
+        first = [re.escape(name) if masks and colours else r"\*" for name in (masks, colours)]
         return Layout(
             name="frames",
             title=f"{_COLOURS}/SUBJECT/STATE/VIEW/*.jpg beside {_MASKS}/SUBJECT/STATE/VIEW/*.png",
-            levels=(re.escape(masks), *_LEVELS),
-            also=((re.escape(colours), *_LEVELS),),
+            levels=(first[0], *_LEVELS),
+            also=((first[1], *_LEVELS),),
             streams=pairs.streams(),
-            folder=folder,
+            folder=lambda info: f"{masks}/{info.subject_id}/{info.condition}/{info.view}",
             refine=_each_once,
         )
 
+    def _masks_layout(self) -> Layout:
+        return Layout(
+            name="masks",
+            title="SUBJECT/STATE/VIEW/*.png, the folder of one release of masks by itself",
+            levels=_LEVELS,
+            streams=self._pairs(self.source or Path(), None).streams(),
+        )
+
+    def _pairs(self, masks: Path, colours: Path | None) -> PairedFrames:
+        options = self.options
+        return PairedFrames(
+            masks=masks,
+            colours=colours,
+            frame_rate_hz=_RATE_HZ,
+            edges=options.edges,
+            storage=options.rgb,
+            crop=options.crop,
+        )
+
     def _release(self, pattern: str) -> str:
-        """The one folder of the source that is named so; the pattern where there is none.
+        """The one folder of the source that is named so; empty where there is none, or no source.
 
         Raises:
             DatasetError: There are several.
         """
-        root = self._root()
-        names = sorted(path.name for path in root.glob(pattern) if path.is_dir())
+        if self.source is None:
+            return ""
+        names = sorted(path.name for path in self.source.glob(pattern) if path.is_dir())
         if len(names) > 1:
-            raise DatasetError(f"{root} has {len(names)} folders {pattern} ({', '.join(names)}); leave the one to read")
-        return names[0] if names else pattern
+            raise DatasetError(
+                f"{self.source} has {len(names)} folders {pattern} ({', '.join(names)}); leave the one to read"
+            )
+        return names[0] if names else ""
 
 
 def _holds(folder: Path, *patterns: str) -> bool:

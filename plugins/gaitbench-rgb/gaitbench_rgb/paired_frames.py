@@ -1,4 +1,4 @@
-"""Colour frames and their masks in two trees of the same shape, an image file per frame.
+"""Masks, and colour frames beside them in a tree of the same shape, an image file per frame.
 
 Axes: T frames, H rows, W columns.
 """
@@ -30,9 +30,15 @@ _ALIGNED_PX, _SQUARE_PX, _TALL_PX = 64, 128, (256, 128)
 _IMAGES = (".jpg", ".jpeg", ".png")
 
 
-class _Pair(NamedTuple):
-    image: Path
-    mask: Path
+class _Frame(NamedTuple):
+    """A frame that shows somebody."""
+
+    mask: NDArray[np.uint8]
+    """``[H, W]`` as it is in its file."""
+    aligned: NDArray[np.uint8]
+    """``[64, 64]``."""
+    image: Path | None
+    """The colour frame of the same name; None where there are none at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,27 +46,28 @@ class PairedFrames:
     """Four streams of a walk, frame by frame the same moments.
 
     A frame is kept where both its colour image and the mask of the same name (``.png``) are there and the mask shows
-    somebody. Masks are aligned as everywhere, scaled by area and without a smallest number of pixels. All colour
-    frames and unaligned masks are scaled by area too; how the published 128x128 crops were is not known.
+    somebody; of masks alone, where it does. Masks are aligned as everywhere, but scaled by area and without a smallest
+    number of pixels. Colour frames and unaligned masks are scaled by area too; how the published 128x128 crops were is
+    not known.
 
     Attributes:
-        colours: Root of the colour frames.
         masks: Root of the masks.
+        colours: Root of the colour frames; None for masks alone.
         frame_rate_hz: Frames per second.
         edges: How values of masks are kept.
         storage: How colour frames are stored.
         crop: What colour frames become.
     """
 
-    colours: Path
     masks: Path
+    colours: Path | None
     frame_rate_hz: float
     edges: Edges
     storage: RgbStorage
     crop: CropShape
 
     def streams(self) -> tuple[StreamFiles, ...]:
-        """Aligned masks, colours, aspect ratios and unaligned masks; files are looked for in the tree of masks."""
+        """Masks aligned and unaligned, and colours and aspect ratios; files are looked for in the tree of masks."""
         codec: Codec = "bits" if self.edges == "binary" else "raw"
         highest, unit = (1, 1.0) if self.edges == "binary" else (255, 1 / 255)
         colour_shape = (3, *(_TALL_PX if self.crop == "tall" else (_SQUARE_PX, _SQUARE_PX)))
@@ -74,69 +81,67 @@ class PairedFrames:
                 scale_to_unit=unit,
             )
 
-        return (
+        of_masks = (
             self._stream("silhouette", grey(_ALIGNED_PX), self._aligned),
-            self._stream(
-                "rgb",
-                StreamInfo(frame_shape=colour_shape, frame_rate_hz=self.frame_rate_hz, codec=self.storage),
-                self._colours,
-            ),
-            self._stream(
-                "aspect-ratio", StreamInfo(frame_shape=(1, 1), frame_rate_hz=self.frame_rate_hz), self._ratios
-            ),
             self._stream("silhouette-raw", grey(_SQUARE_PX), self._unaligned),
+        )
+        if self.colours is None:
+            return of_masks
+        rate = self.frame_rate_hz
+        return (
+            *of_masks,
+            self._stream(
+                "rgb", StreamInfo(frame_shape=colour_shape, frame_rate_hz=rate, codec=self.storage), self._colours
+            ),
+            self._stream("aspect-ratio", StreamInfo(frame_shape=(1, 1), frame_rate_hz=rate), self._ratios),
         )
 
     def _stream(
-        self,
-        modality: str,
-        info: StreamInfo,
-        make: Callable[[list[_Pair], Path], NDArray[np.generic]],
+        self, modality: str, info: StreamInfo, make: Callable[[list[_Frame], Path], NDArray[np.generic]]
     ) -> StreamFiles:
         def read(paths: Sequence[Path]) -> NDArray[np.generic] | Absent:
             folder = paths[0].parent
             pairs = self._pairs(paths)
             if not pairs:
-                return Absent(f"no mask of {folder} has a colour frame of the same name in {self._colours_of(folder)}")
-            seen = [pair for pair in pairs if _aligned(pair.mask) is not None]
+                return Absent(f"no mask of {folder} has a colour frame of the same name")
+            seen = [frame for mask, image in pairs if (frame := _frame(mask, image)) is not None]
             if not seen:
                 return Absent(f"{folder} shows nobody in any of its {len(pairs)} frames", is_defect=False)
             return make(seen, folder)
 
         return StreamFiles(modality=modality, info=info, pattern="*.png", read=read, is_single=False)
 
-    def _colours_of(self, folder: Path) -> Path:
-        return self.colours / folder.relative_to(self.masks)
-
-    def _pairs(self, masks: Sequence[Path]) -> list[_Pair]:
+    def _pairs(self, masks: Sequence[Path]) -> list[tuple[Path, Path | None]]:
         """Masks with their colour frames, in the order of the masks' names.
 
         Raises:
             DatasetError: A mask has two colour frames of its name.
         """
-        folder = self._colours_of(masks[0].parent)
+        if self.colours is None:
+            return [(mask, None) for mask in masks]
+        folder = self.colours / masks[0].parent.relative_to(self.masks)
         images: dict[str, Path] = {}
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
             if path.suffix.lower() in _IMAGES:
                 if path.stem in images:
                     raise DatasetError(f"{folder} has {images[path.stem].name} and {path.name}; remove one of them")
                 images[path.stem] = path
-        return [_Pair(images[mask.stem], mask) for mask in masks if mask.stem in images]
+        return [(mask, images[mask.stem]) for mask in masks if mask.stem in images]
 
-    def _aligned(self, pairs: list[_Pair], folder: Path) -> NDArray[np.uint8]:
-        frames = np.stack([frame for pair in pairs if (frame := _aligned(pair.mask)) is not None])
-        return mask_values(frames, folder, (_ALIGNED_PX, _ALIGNED_PX), self.edges)
+    def _aligned(self, frames: list[_Frame], folder: Path) -> NDArray[np.uint8]:
+        aligned = np.stack([frame.aligned for frame in frames])
+        return mask_values(aligned, folder, (_ALIGNED_PX, _ALIGNED_PX), self.edges)
 
-    def _unaligned(self, pairs: list[_Pair], folder: Path) -> NDArray[np.uint8]:
-        frames = np.stack([resize(read_image(pair.mask, "grey"), _SQUARE_PX, _SQUARE_PX, "area") for pair in pairs])
-        return mask_values(frames, folder, (_SQUARE_PX, _SQUARE_PX), self.edges)
+    def _unaligned(self, frames: list[_Frame], folder: Path) -> NDArray[np.uint8]:
+        scaled = np.stack([resize(frame.mask, _SQUARE_PX, _SQUARE_PX, "area") for frame in frames])
+        return mask_values(scaled, folder, (_SQUARE_PX, _SQUARE_PX), self.edges)
 
-    def _colours(self, pairs: list[_Pair], folder: Path) -> NDArray[np.uint8]:  # noqa: ARG002
+    def _colours(self, frames: list[_Frame], folder: Path) -> NDArray[np.uint8]:  # noqa: ARG002
         crop = tall_crop if self.crop == "tall" else _square_crop
-        return np.stack([crop(read_image(pair.image, "rgb")) for pair in pairs])
+        return np.stack([crop(read_image(frame.image, "rgb")) for frame in frames if frame.image])
 
-    def _ratios(self, pairs: list[_Pair], folder: Path) -> NDArray[np.float32]:  # noqa: ARG002
-        sizes = [read_image(pair.image, "rgb").shape for pair in pairs]
+    def _ratios(self, frames: list[_Frame], folder: Path) -> NDArray[np.float32]:  # noqa: ARG002
+        sizes = [read_image(frame.image, "rgb").shape for frame in frames if frame.image]
         return np.array([width / height for _, height, width in sizes], np.float32)[:, None, None]
 
 
@@ -171,5 +176,7 @@ def _scaled(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uin
     return np.stack([resize(channel, width, height, "area") for channel in image])
 
 
-def _aligned(mask: Path) -> NDArray[np.uint8] | None:
-    return align_silhouette(read_image(mask, "grey"), _ALIGNED_PX, interpolation="area", min_pixel_sum=0)
+def _frame(mask: Path, image: Path | None) -> _Frame | None:
+    pixels = read_image(mask, "grey")
+    aligned = align_silhouette(pixels, _ALIGNED_PX, interpolation="area", min_pixel_sum=0)
+    return None if aligned is None else _Frame(pixels, aligned, image)

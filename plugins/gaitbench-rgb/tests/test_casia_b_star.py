@@ -73,7 +73,18 @@ def test_prepare_and_run(source: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["prepare", "casia-b-star", "--source", str(source), "--out", str(out), "--workers", "1"]) == 0
     assert "Dataset B*" in capsys.readouterr().out
     runs = ["--allow-partial", "--out", str(tmp_path / "runs"), "--json"]
-    words = ["run", "--task", "identity", "--dataset", "casia-b-star", "--data", str(out), "--model", "nearest-raw", *runs]
+    words = [
+        "run",
+        "--task",
+        "identity",
+        "--dataset",
+        "casia-b-star",
+        "--data",
+        str(out),
+        "--model",
+        "nearest-raw",
+        *runs,
+    ]
     assert main(words) == 0
     (record,) = json.loads(capsys.readouterr().out)["records"]
     assert (record["status"], record["data"]["name"]) == ("partial", "casia-b-star")

@@ -1,6 +1,7 @@
 """CCPG in its three forms: names, frames, pairing of colours and masks, and runs."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -175,6 +176,25 @@ def test_raw_folders_without_a_partner_are_told(raw: Path, masks) -> None:
     assert not empty.is_defect
 
 
+def test_masks_alone(raw: Path) -> None:
+    leaf = raw / MASKS / "000/U0_D0/10_1"
+    Image.fromarray(np.zeros((150, 90), np.uint8)).save(leaf / "a_01.png")
+    (raw / COLOURS / "000/U0_D0/10_1/a_02.jpg").unlink()
+    builder = build(raw / MASKS)
+    assert builder.card().options["layout"] == "masks"
+    assert set(builder.card().streams) == {"silhouette", "silhouette-raw"}
+    alone, paired = (frames_of(each, "000-U0_D0-10_1", "silhouette") for each in (builder, build(raw)))
+    assert (len(alone), len(paired)) == (2, 1)
+    np.testing.assert_array_equal(alone[:1], paired)
+    check_dataset(builder)
+
+
+def test_one_release_in_its_folder_is_not_taken_for_two(raw: Path) -> None:
+    shutil.rmtree(raw / COLOURS)
+    with pytest.raises(DatasetError, match=rf"masks: SUBJECT.*\n.*{MASKS}"):
+        build(raw).card()
+
+
 def test_two_copies_of_a_release_are_refused(raw: Path) -> None:
     (raw / "old_G_SIL").mkdir()
     with pytest.raises(DatasetError, match=r"2 folders \*G_SIL\*"):
@@ -209,3 +229,8 @@ def test_prepare_and_run(pickles: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert main(words) == 0
     (record,) = json.loads(capsys.readouterr().out)["records"]
     assert (record["status"], record["data"]["name"]) == ("partial", "ccpg")
+
+
+def test_layouts_can_be_told_without_files() -> None:
+    names = [layout.name for layout in Ccpg(CcpgOptions()).layouts()]
+    assert names == ["pickles", "aligned-rgbs", "frames", "masks"]
