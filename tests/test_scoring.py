@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import gaitbench
 from gaitbench.cli import main
@@ -151,3 +152,20 @@ def test_submission(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(("asked", "found"), [("oumvlp", "ou-mvlp"), ("CASIA-B*", "casia-b-star"), ("ccpg", "ccpg")])
 def test_names_are_found_as_the_field_writes_them(asked: str, found: str) -> None:
     assert find_protocol(asked).name == found
+
+
+def test_device_is_chosen_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    path = str(write(tmp_path / "e.npz"))
+    told = []
+    for device in ("auto", "cpu"):
+        assert main(["score", path, "--protocol", "casia-b", "--bootstrap", "0", "--json", "--device", device]) == 0
+        told.append(json.loads(capsys.readouterr().out))
+    assert told[0] == told[1]
+    assert main(["score", path, "--protocol", "casia-b", "--device", "cuda"]) == 2
+    assert "use --device cpu" in capsys.readouterr().err
+    submit = ["score", path, "--protocol", "hid", "--submission", str(tmp_path / "s.csv"), "--device", "cuda"]
+    assert main(submit) == 2
+    assert "use --device cpu" in capsys.readouterr().err

@@ -136,7 +136,7 @@ class DistanceTiles:
             sides = self._sides(self._probe, first, last)
             for left in range(0, self._gallery.number, self._gallery_tile):
                 (column,) = self._sides(self._gallery, left, left + self._gallery_tile)
-                with full_precision(self._device):
+                with full_precision():
                     for number, row in enumerate(sides):
                         top = first - start + number * self._probe_tile
                         self._tile(row, column, out[top : top + row.number, left : left + column.number])
@@ -152,7 +152,7 @@ class DistanceTiles:
                 for number, row in enumerate(sides):
                     top = first + number * self._probe_tile
                     out = self._empty(row.number, right - left)
-                    with full_precision(self._device):
+                    with full_precision():
                         for place, column in enumerate(strip):
                             begin = place * self._gallery_tile
                             self._tile(row, column, out[:, begin : begin + column.number])
@@ -177,7 +177,7 @@ class DistanceTiles:
             for left in range(0, len(wanted), self._gallery_tile):
                 (other,) = self._sides(self._gallery.take(wanted[left : left + self._gallery_tile]))
                 tile = torch.empty(side.number, other.number, device=self._device)
-                with full_precision(self._device):
+                with full_precision():
                     self._tile(side, other, tile)
                 at = ((place >= left) & (place < left + other.number)).nonzero()[:, 0]
                 out[here][at] = tile[owner[here][at] - first, place[at] - left]
@@ -229,7 +229,7 @@ class DistanceTiles:
         """Write ``[q, g]`` distances."""
         shape = (row.factor.shape[1], column.factor.shape[2])
         product = self._scratch("product", len(row.factor), *shape)
-        torch.bmm(row.factor, column.factor, out=product)  # [P, q, g]
+        torch.bmm(row.factor, column.factor, out=product)  # [P, q, g]; autocast leaves alone what has an out
         if not self._is_cosine:
             is_suspect = product.flatten(1).amin(1) < CLOSE * (row.largest + column.largest)
             for part in is_suspect.nonzero()[:, 0].tolist():
@@ -255,15 +255,14 @@ class DistanceTiles:
 
 
 @contextmanager
-def full_precision(device: torch.device) -> Iterator[None]:
-    """Keep float32 products in float32, whatever training in this process has allowed (TF32, bfloat16, autocast)."""
+def full_precision() -> Iterator[None]:
+    """Keep float32 products in float32, whatever training in this process has allowed (TF32, bfloat16)."""
     backends = (torch.backends.mkldnn.matmul, torch.backends.cuda.matmul)  # type: ignore[attr-defined]
     before = [backend.fp32_precision for backend in backends]
     try:
         for backend in backends:
             backend.fp32_precision = "ieee"
-        with torch.autocast(device.type, enabled=False):
-            yield
+        yield
     finally:
         for backend, precision in zip(backends, before, strict=True):
             backend.fp32_precision = precision

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scored import SHARED, protocol, selection
 
-from gaitbench.errors import ModelError, ShapeError
+from gaitbench.errors import ModelError, ShapeError, UsageError
 from gaitbench.protocol import Protocol, Selection
 from gaitbench.tasks import Evaluation, evaluate_arrays
 from gaitbench.tasks.arrays import table_of_arrays
@@ -154,6 +154,8 @@ def test_arrays_of_other_kinds() -> None:
     first = evaluate_arrays(walks, *words, proto, bootstrap=10)
     again = evaluate_arrays(torch.from_numpy(walks), *map(np.array, words), proto, bootstrap=10)
     assert first.scores == again.scores
+    named = evaluate_arrays(walks, *words, proto, bootstrap=10, device=torch.device("cpu"))
+    assert first.scores == named.scores
     assert {s.group for s in first.scores} == {"BG", "BG/gap=0", "BG/gap=90", "mean", "mean/gap=0", "mean/gap=90"}
 
 
@@ -170,5 +172,7 @@ def test_bad_arrays() -> None:
         evaluate_arrays(np.array([0, np.nan]).reshape(2, 1, 1), *good, proto)
     with pytest.raises(ShapeError, match="distinct words"):
         table_of_arrays(*good, sequence_ids=["x", "x"])
+    with pytest.raises(UsageError, match="device must be auto, cpu or cuda, got 'gpu'"):
+        evaluate_arrays(np.zeros((2, 3, 1)), *good, proto, device="gpu")  # type: ignore[arg-type]
     with pytest.raises(ShapeError, match="view_deg must have 2 entries"):
         table_of_arrays(*good, view_deg=[1.0])

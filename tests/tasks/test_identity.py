@@ -178,6 +178,29 @@ def test_nothing_depends_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
             assert table_bytes(found.tables[name]) == table_bytes(before.tables[name])
 
 
+@pytest.mark.parametrize("averaging", ["view_pairs", "probes"])
+@pytest.mark.parametrize("kind", ["euclidean", "cosine"])
+def test_a_gallery_too_large_to_keep_is_scored_alike(
+    averaging: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Distances of matches first, then everything in pieces, must give the tables of the whole matrix."""
+    monkeypatch.setattr("gaitbench.metrics.distance.EXACT_WORK", 0)
+    embedded, proto = embed(table(drop=30)), protocol(averaging=averaging, distance=kind)
+    twins = embedded.embeddings.clone()
+    twins[1::7] = twins[0]  # so that there are ties
+    embedded = EmbeddingSet(twins, embedded.table)
+    expected = run(embedded, proto)
+    monkeypatch.setattr(evidence_module, "KEPT_PAIRS", 0)
+    monkeypatch.setattr("gaitbench.metrics.distance_tiles.PIECE_COLUMNS", 32)
+    monkeypatch.setattr("gaitbench.metrics.distance_tiles.GALLERY_TILE", 16)
+    monkeypatch.setattr("gaitbench.metrics.distance_tiles.PROBE_TILE", 16)
+    monkeypatch.setattr("gaitbench.metrics.distance_tiles.KEPT_ELEMENTS", 16 * 24)
+    found = run(embedded, proto, device=torch.device("cpu"))
+    assert found.scores == expected.scores
+    for name in expected.tables:
+        assert table_bytes(found.tables[name]) == table_bytes(expected.tables[name])
+
+
 def test_half_precision_embeddings() -> None:
     embedded = embed(table())
     half = EmbeddingSet(embedded.embeddings.half(), embedded.table)
