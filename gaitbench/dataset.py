@@ -45,26 +45,23 @@ from gaitbench.card import (
 from gaitbench.errors import DatasetError
 from gaitbench.sequence import Absent, Frames, SequenceInfo
 from gaitbench.sequence import Sequence as GaitSequence
-from gaitbench.storage.bank import FrameBank
 from gaitbench.storage.codec import Packed
 from gaitbench.storage.integrity import check_hashes, check_sizes, file_sha256
 from gaitbench.storage.shard import Shard
 from gaitbench.table import SequenceTable
 
 if TYPE_CHECKING:
-    from gaitbench.protocol import Protocol
-
-if TYPE_CHECKING:
     import datasets
 
     from gaitbench.clip_dataset import ClipDataset
+    from gaitbench.protocol import Protocol
+    from gaitbench.storage.bank import FrameBank
 
 __all__ = [
     "Attribute",
     "BuilderOptions",
     "DatasetBuilder",
     "DatasetCard",
-    "FrameBank",
     "GaitDataset",
     "SequenceTable",
     "StreamInfo",
@@ -241,7 +238,7 @@ class GaitDataset:
         rows = self._files.manifest_rows(modality)
         return rows if self._index is None else rows.take(pa.array(self._index))
 
-    def bank(self, modality: str) -> FrameBank:
+    def bank(self, modality: str) -> "FrameBank":
         """The frames of one modality, addressed in whole batches.
 
         The shards' hashes are checked the first time.
@@ -412,8 +409,11 @@ class _Folder:
             found.update({shard.sequence_id[row].as_py(): why for row, why in shard.absent.items()})
         return found
 
-    def bank(self, name: str) -> FrameBank:
+    def bank(self, name: str) -> "FrameBank":
         if name not in self._banks:
+            # Imports torch, which a worker that prepares data does without.
+            from gaitbench.storage.bank import FrameBank
+
             stream = self.stream(name)
             check_hashes(self.root, stream.shards)
             modality, info = stream.modality(name), self.card.streams[name]

@@ -1,6 +1,7 @@
 """What became of the official files: people, sequences, frames, and everything that is not there, with the reason."""
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, NonNegativeInt
 
 from gaitbench.card import LeftOut
@@ -52,12 +53,12 @@ def report(dataset: GaitDataset) -> PreparationReport:
     streams = []
     for name in dataset.modalities:
         absent = dataset.absent(name)
-        bank = dataset.bank(name)
+        counts = _num_frames(dataset, name)
         streams.append(
             StreamReport(
                 modality=name,
-                num_sequences=int((bank.num_frames > 0).sum()),
-                num_frames=int(bank.num_frames.sum()),
+                num_sequences=int((counts > 0).sum()),
+                num_frames=int(counts.sum()),
                 num_bytes=dataset.num_bytes(name),
                 absent={sequence: why.reason for sequence, why in absent.items()},
                 num_defects=sum(why.is_defect for why in absent.values()),
@@ -97,6 +98,12 @@ def report_text(found: PreparationReport) -> str:
     return "\n".join(lines)
 
 
+def _num_frames(dataset: GaitDataset, modality: str) -> NDArray[np.int64]:
+    """``[N]`` from the manifest: nothing of the frames is read."""
+    counts: NDArray[np.int64] = dataset.manifest(modality)["num_frames"].to_numpy()
+    return counts
+
+
 def _uneven(dataset: GaitDataset) -> dict[str, str]:
     """Sequences whose streams should show the same moments and do not have as many frames."""
     beats: dict[tuple[str | None, float], list[str]] = {}
@@ -105,7 +112,7 @@ def _uneven(dataset: GaitDataset) -> dict[str, str]:
         beats.setdefault((info.clock, info.frame_rate_hz), []).append(name)
     found: dict[str, str] = {}
     for names in beats.values():
-        counts = np.stack([dataset.bank(name).num_frames for name in names])  # [streams, N]
+        counts = np.stack([_num_frames(dataset, name) for name in names])  # [streams, N]
         longest = counts.max(axis=0)
         for row in np.flatnonzero(((counts > 0) & (counts < longest)).any(axis=0)).tolist():
             sequence = str(dataset.table.sequence_id[row])

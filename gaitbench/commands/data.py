@@ -46,7 +46,8 @@ def prepare_command(
     as_json: AsJson = False,
 ) -> None:
     """Turn official files into a prepared dataset, or generate one. Run it again to go on after a stop."""
-    import_torch()
+    if source is None:
+        import_torch()  # what is generated needs it, reading files does not
     from gaitbench import api
     from gaitbench.report import report, report_text
 

@@ -268,11 +268,8 @@ def _build(builder: "DatasetBuilder", job: ShardJob, output: BinaryIO) -> FileEn
 
 
 def _builder_from_json(message: dict[str, Any]) -> "DatasetBuilder":
-    import torch
-
     from gaitbench.registry import resolve
 
-    torch.set_num_threads(1)
     options: Any = resolve(message["options_class"])
     builder_class: Any = resolve(message["builder"])
     source = message["source"]
