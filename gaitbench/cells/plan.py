@@ -16,7 +16,7 @@ from gaitbench.recipe import Precision
 from gaitbench.registry import Registry, load_registry, nearest
 from gaitbench.specs import DatasetSpec, ModelSpec
 from gaitbench.storage.bank import CacheMode
-from gaitbench.store import is_prepared
+from gaitbench.store import is_prepared, source_modalities
 
 __all__ = ["DEFAULT_DATASET", "plan"]
 
@@ -108,7 +108,10 @@ def plan(
         chosen = list(dict.fromkeys(models))
         resolved = [resolve_cell(cell_of(name, seeds[0]), registry) for name in chosen]
     else:
-        supplied = GaitDataset.open(data).modalities if data is not None and is_prepared(data) else spec.modalities
+        if data is not None and is_prepared(data):
+            supplied = GaitDataset.open(data).modalities
+        else:
+            supplied = source_modalities(registry, spec, data, options)
         chosen, resolved = [], []
         without_preset: list[UnknownNameError] = []
         for model in registry.specs("model"):

@@ -1,16 +1,10 @@
 """Gait3D and Gait3D-Parsing: people in a supermarket, as masks, maps of body parts, body models and poses."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from gaitbench.card import StreamInfo
-from gaitbench.reading.frames import to_numbers
-from gaitbench.sequence import Absent, SequenceInfo
+from gaitbench.sequence import SequenceInfo
 from gaitbench.streams.joints import holds_joints, pickled_joints, text_joints
-from gaitbench.streams.pickled import read_array
+from gaitbench.streams.numbers import pickled_numbers
 from gaitbench.streams.silhouettes import (
     SilhouetteOptions,
     pickled_parsing,
@@ -18,7 +12,7 @@ from gaitbench.streams.silhouettes import (
     raw_parsing,
     raw_silhouettes,
 )
-from gaitbench.tree import Layout, StreamFiles, TreeBuilder
+from gaitbench.tree import Layout, TreeBuilder
 from gaitbench_silhouette.records import GAIT3D, GAIT3D_PARSING
 
 __all__ = ["FRAME_RATE_HZ", "SMPL_VALUES", "Gait3D", "Gait3DParsing"]
@@ -90,7 +84,7 @@ class Gait3D(TreeBuilder):
             streams=(
                 pickled_silhouettes("sils-*.pkl", size, FRAME_RATE_HZ, edges=self.options.edges),
                 pickled_parsing("pars-*.pkl", size, FRAME_RATE_HZ),
-                _pickled_smpl("smpls-*.pkl"),
+                pickled_numbers("smpls-*.pkl", (1, SMPL_VALUES), FRAME_RATE_HZ, modality="smpl"),
             ),
         )
 
@@ -151,16 +145,3 @@ class Gait3DParsing(Gait3D):
 def _folder_in(tree: str) -> Callable[[SequenceInfo], str]:
     """From a sequence to its folder in one of the official trees."""
     return lambda info: f"{tree}/{info.subject_id}/{info.condition}/{info.view}"
-
-
-def _pickled_smpl(pattern: str) -> StreamFiles:
-    """Body models, as one joint of 85 values."""
-
-    def read(paths: Sequence[Path]) -> NDArray[np.float32] | Absent:
-        frames = read_array(paths[0])
-        if isinstance(frames, Absent):
-            return frames
-        return to_numbers(frames, str(paths[0]), num_values=SMPL_VALUES)[:, None]
-
-    info = StreamInfo(frame_shape=(1, SMPL_VALUES), frame_rate_hz=FRAME_RATE_HZ)
-    return StreamFiles(modality="smpl", info=info, pattern=pattern, read=read)

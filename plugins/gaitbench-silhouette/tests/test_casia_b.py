@@ -1,6 +1,7 @@
 """CASIA-B in its three forms, each built here as the sheet of facts describes it."""
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import pytest
 from gaitbench_silhouette.casia_b import CasiaB
 
 from gaitbench.card import StreamInfo
+from gaitbench.cells.plan import plan
 from gaitbench.dataset import GaitDataset
 from gaitbench.errors import DatasetError
 from gaitbench.prepare import prepare
 from gaitbench.protocols.casia_b import CASIA_B
+from gaitbench.registry import load_registry
 from gaitbench.sequence import Absent
 from gaitbench.silhouettes import align_all
 from gaitbench.streams.silhouettes import SilhouetteOptions
@@ -223,6 +226,7 @@ def test_from_the_official_files_to_a_table(pickles: Path, through_the_command_l
     said = through_the_command_line("casia-b", pickles, "--allow-partial", models=("nearest-raw", "gei"))
     assert "casia-b: licence: Research only" in said["prepare"]
     assert "4 subjects, 32 sequences" in said["prepare"]
+    assert "Read from pickled masks SUBJECT/CONDITION/VIEW/VIEW.pkl" in said["prepare"], "the layout is said"
     for record in said["records"]:
         assert record["status"] == "partial"
         assert record["data"]["num_train_sequences"] == 16
@@ -238,3 +242,27 @@ def test_a_network_trains_on_soft_edges(pickles: Path, through_the_command_line:
     said = through_the_command_line("casia-b", pickles, "--allow-partial", *options, models=("gaitset",))
     (record,) = said["records"]
     assert record["training"]["num_steps"] == 2
+
+
+def test_a_run_on_the_official_files_asks_models_of_what_is_there(frames: Path) -> None:
+    registry = load_registry()
+    chosen = {cell.model for cell in plan("identity", None, "casia-b", data=frames, allow_partial=True)}
+    models = [registry.get("model", name) for name in chosen]
+    assert {"gaitset", "gei"} <= chosen
+    assert not any(model.inputs == ("skeleton2d",) for model in models), "there are no joints in this folder"
+
+
+def test_workers_change_nothing(pickles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = prepared(pickles, tmp_path / "one")
+    monkeypatch.setattr(sys.modules["gaitbench.prepare"], "SEQUENCES_PER_SHARD", 12)
+    two = prepare(
+        "gaitbench_silhouette.casia_b:CasiaB",
+        SilhouetteOptions(),
+        pickles,
+        tmp_path / "two",
+        ["silhouette"],
+        workers=2,
+        progress=False,
+    )
+    assert len(list((tmp_path / "two" / "streams" / "silhouette").iterdir())) == 3
+    assert two.fingerprint(["silhouette"]) == one.fingerprint(["silhouette"])

@@ -32,6 +32,7 @@ def test_info_says_what_a_user_needs(spec: DatasetSpec) -> None:
     assert told["access"] == (spec.access,) != ("",)
     assert told["citation"] == (spec.citation,) != ("",)
     assert any(line.startswith("layout = 'auto'") for line in told["options"])
+    assert any(line.startswith("pickles: pickled") for line in told["layouts"])
 
 
 @pytest.mark.parametrize("spec", DATASETS, ids=lambda spec: spec.name)
