@@ -23,7 +23,7 @@ class PointFrames(NamedTuple):
 
 
 class Absent(NamedTuple):
-    """Why a sequence has no frames in a modality. A builder yields it in place of frames; nothing is left out unsaid."""
+    """Why a sequence has no frames in a modality; a builder yields it in their place, so nothing is left out unsaid."""
 
     reason: str
     """A sentence without a full stop that names the file and what is wrong with it."""

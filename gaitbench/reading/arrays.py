@@ -5,9 +5,10 @@ What the frames of a dataset are turned into afterwards is in :mod:`gaitbench.re
 
 import math
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -15,9 +16,12 @@ from numpy.typing import NDArray
 
 from gaitbench.errors import DatasetError
 from gaitbench.reading.limits import check_regular_file, reading
+from gaitbench.reading.unpickle import Pickled, PickleLimits, unpickled
 from gaitbench.reading.zip_directory import check_directory
 
-__all__ = ["ArrayLimits", "check_members", "read_npy", "read_npz"]
+__all__ = ["ArrayLimits", "check_members", "read_npy", "read_npz", "read_npz_objects"]
+
+_Value = TypeVar("_Value")
 
 _KINDS = "biuf"
 _MAX_HEADER = 10_000
@@ -72,9 +76,30 @@ def read_npz(path: Path | str, *, limits: ArrayLimits | None = None) -> dict[str
         DatasetError: The file is missing, damaged or too large, is a zip bomb, names an array twice, or holds anything
             but arrays of numbers and truth values.
     """
-    path = Path(path)
-    limits = limits or ArrayLimits()
-    arrays: dict[str, NDArray[np.generic]] = {}
+    return _read_members(Path(path), limits or ArrayLimits(), _read_array)
+
+
+def read_npz_objects(path: Path | str, *, limits: ArrayLimits | None = None) -> dict[str, Pickled]:
+    """Read all arrays of an ``.npz`` file, also those that numpy pickled because they hold lists and dicts of arrays.
+
+    The pickles are not unpickled: see :mod:`gaitbench.reading.pickle_machine` for what is read of them.
+
+    Args:
+        path: The file.
+        limits: None for the defaults.
+
+    Returns:
+        Name to array, or to the list of what an array of objects holds.
+
+    Raises:
+        DatasetError: As :func:`read_npz`, or a pickle holds anything but arrays, numbers, words, and lists and dicts of
+            them.
+    """
+    return _read_members(Path(path), limits or ArrayLimits(), _read_objects)
+
+
+def _read_members(path: Path, limits: ArrayLimits, read: Callable[[IO[bytes], int, str], _Value]) -> dict[str, _Value]:
+    arrays: dict[str, _Value] = {}
     with reading(path):
         check_regular_file(path, limits.num_bytes)
         check_directory(path, limits.num_arrays)
@@ -88,7 +113,7 @@ def read_npz(path: Path | str, *, limits: ArrayLimits | None = None) -> dict[str
                 if name == member.filename:
                     raise DatasetError(f"{path} holds {name!r}, which is no array; an .npz file holds .npy files only")
                 with archive.open(member) as file:
-                    arrays[name] = _read_array(file, member.file_size, f"{path}: {name}")
+                    arrays[name] = read(file, member.file_size, f"{path}: {name}")
                     if file.read(1):  # also has the checksum compared
                         raise DatasetError(f"{path}: {name} goes on after its end; write it again")
     return arrays
@@ -115,18 +140,46 @@ def check_members(path: Path, members: list[zipfile.ZipInfo], limits: ArrayLimit
             )
 
 
+def _read_objects(file: IO[bytes], size: int, where: str) -> Pickled:
+    """Read one array in ``.npy`` form, or what the pickle holds that numpy writes for objects."""
+    header = _read_header(file, where)
+    if not header.dtype.hasobject:
+        return _read_body(file, size, where, header)
+    data = bytearray(size - file.tell())
+    if _fill(file, memoryview(data)) != len(data):
+        raise DatasetError(f"{where} ends early; copy or download it again")
+    return unpickled(bytes(data), where, PickleLimits())
+
+
 def _read_array(file: IO[bytes], size: int, where: str) -> NDArray[np.generic]:
     """Read one array in ``.npy`` form that takes ``size`` bytes with its header."""
-    version = npy_format.read_magic(file)
-    if version not in ((1, 0), (2, 0)):
-        raise DatasetError(f"{where} is of .npy version {version[0]}.{version[1]}; only plain arrays are read")
-    read_header = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-    shape, is_fortran, dtype = read_header(file, max_header_size=_MAX_HEADER)
-    if dtype.hasobject:
+    header = _read_header(file, where)
+    if header.dtype.hasobject:
         raise DatasetError(
             f"{where} holds pickled Python objects, which are never loaded; save numbers, and frames of different "
             "sizes as one array each in an .npz file"
         )
+    return _read_body(file, size, where, header)
+
+
+class _Header(NamedTuple):
+    """What stands before the content of an array."""
+
+    shape: tuple[int, ...]
+    is_fortran: bool
+    dtype: "np.dtype[Any]"
+
+
+def _read_header(file: IO[bytes], where: str) -> _Header:
+    version = npy_format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise DatasetError(f"{where} is of .npy version {version[0]}.{version[1]}; only plain arrays are read")
+    read_header = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
+    return _Header(*read_header(file, max_header_size=_MAX_HEADER))
+
+
+def _read_body(file: IO[bytes], size: int, where: str, header: _Header) -> NDArray[np.generic]:
+    shape, is_fortran, dtype = header
     if dtype.kind not in _KINDS or dtype.subdtype is not None:
         raise DatasetError(f"{where} holds values of type {dtype}; only numbers and truth values are read")
     count, left = math.prod(shape), size - file.tell()

@@ -6,7 +6,7 @@ Axes: T frames, H rows, W columns.
 import itertools
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from gaitbench.errors import DatasetError
 from gaitbench.reading.limits import check_regular_file, reading
 
-__all__ = ["ImageLimits", "PixelKind", "frame_files", "read_frames", "read_image"]
+__all__ = ["ImageLimits", "PixelKind", "frame_files", "in_order", "read_depth_image", "read_frames", "read_image"]
 
 PixelKind = Literal["grey", "rgb", "labels"]
 """``grey``: brightness. ``rgb``: colours. ``labels``: stored numbers as they are, palette or not."""
 
 _FORMATS = ("PNG", "JPEG")
 _SUFFIXES = (".png", ".jpg", ".jpeg")
+_SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I")
 _EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 
 
@@ -62,11 +63,22 @@ def frame_files(folder: Path | str, *, limits: ImageLimits | None = None) -> lis
         raise DatasetError(
             f"{folder} has {len(files):,} frames, more than the limit of {limits.num_frames:,}; split it"
         )
-    files.sort(key=lambda path: (_natural(path.stem), path.name))
-    for earlier, later in itertools.pairwise(files):
+    return in_order(files)
+
+
+def in_order(files: Iterable[Path]) -> list[Path]:
+    """Files of one folder in the order of the numbers in their names.
+
+    Raises:
+        DatasetError: The names do not tell an order, as ``1.png`` and ``01.png`` do not.
+    """
+    ordered = sorted(files, key=lambda path: (_natural(path.stem), path.name))
+    for earlier, later in itertools.pairwise(ordered):
         if _natural(earlier.stem) == _natural(later.stem):
-            raise DatasetError(f"{folder}: {earlier.name} and {later.name} claim the same place; remove one of them")
-    return files
+            raise DatasetError(
+                f"{earlier.parent}: {earlier.name} and {later.name} claim the same place; remove one of them"
+            )
+    return ordered
 
 
 def read_frames(
@@ -120,18 +132,46 @@ def read_image(path: Path | str, pixels: PixelKind, *, limits: ImageLimits | Non
         DatasetError: The file is missing, damaged, cut short or too large, is of another format, has several pictures
             or more than eight bits, or colours where labels are wanted.
     """
+    return _read(Path(path), lambda image: _pixels(Path(path), image, pixels), _EIGHT_BITS, limits or ImageLimits())
+
+
+def read_depth_image(path: Path | str, *, limits: ImageLimits | None = None) -> NDArray[np.uint16]:
+    """Read one PNG file of distances, of eight or sixteen bits.
+
+    Args:
+        path: The file; its content, not its name, says what it is.
+        limits: None for the defaults.
+
+    Returns:
+        ``[H, W]`` uint16, the stored numbers.
+
+    Raises:
+        DatasetError: As for :func:`read_image`, or the file has colours.
+    """
+    path = Path(path)
+
+    def distances(image: Any) -> NDArray[np.uint16]:
+        numbers = np.asarray(image)
+        if numbers.min() < 0 or numbers.max() > 65535:
+            raise DatasetError(f"{path} has values from {numbers.min()} to {numbers.max()}; distances are 0 to 65535")
+        return numbers.astype(np.uint16)
+
+    return _read(path, distances, (*_SIXTEEN_BITS, "L"), limits or ImageLimits())
+
+
+def _read(
+    path: Path, pixels: Callable[[Any], NDArray[Any]], modes: tuple[str, ...], limits: ImageLimits
+) -> NDArray[Any]:
     from PIL import Image, UnidentifiedImageError
 
-    path = Path(path)
-    limits = limits or ImageLimits()
     with reading(path), warnings.catch_warnings():
         # Pillow only warns of images that are up to twice its own limit.
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         check_regular_file(path, limits.num_file_bytes)
         try:
             with Image.open(path, formats=_FORMATS) as image:
-                _check_image(path, image, limits)
-                return _pixels(path, image, pixels)
+                _check_image(path, image, modes, limits)
+                return pixels(image)
         except UnidentifiedImageError:
             raise DatasetError(f"{path} is no PNG or JPEG image; copy it again, or convert it") from None
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -146,14 +186,15 @@ def _images(files: Sequence[Path], pixels: PixelKind, limits: ImageLimits) -> It
     return (read_image(path, pixels, limits=limits) for path in files)
 
 
-def _check_image(path: Path, image: Any, limits: ImageLimits) -> None:
+def _check_image(path: Path, image: Any, modes: tuple[str, ...], limits: ImageLimits) -> None:
     width, height = image.size
     if width * height > limits.num_pixels:
         raise DatasetError(f"{path} has {width} x {height} pixels, more than the limit of {limits.num_pixels:,}")
     if getattr(image, "n_frames", 1) != 1:
         raise DatasetError(f"{path} is an animation; save its frames as one file each")
-    if image.mode not in _EIGHT_BITS:
-        raise DatasetError(f"{path} has pixels of kind {image.mode}, not of eight bits; convert it")
+    if image.mode not in modes:
+        wanted = "eight bits" if modes == _EIGHT_BITS else "one channel of sixteen bits"
+        raise DatasetError(f"{path} has pixels of kind {image.mode}, not of {wanted}; convert it")
 
 
 def _pixels(path: Path, image: Any, pixels: PixelKind) -> NDArray[np.uint8]:

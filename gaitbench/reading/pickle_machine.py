@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 __all__ = ["PickleError", "PickledArray", "run"]
 
 _MAX_AXES = 32
+_OBJECTS = "O"
 _MAX_INT_BYTES = 16
 _MAX_TEXT_IN_MESSAGE = 80
 
@@ -67,12 +68,15 @@ _DTYPES = {
 
 
 class PickledArray:
-    """An array of the pickle; ``value`` is None until the pickle has said what is in it."""
+    """An array of the pickle.
+
+    Its ``value`` is None until the pickle has said what is in it, and a list for an array of objects.
+    """
 
     __hash__ = None  # type: ignore[assignment]
     __slots__ = ("value",)
 
-    def __init__(self, value: NDArray[np.generic] | None = None) -> None:
+    def __init__(self, value: NDArray[np.generic] | list[Any] | None = None) -> None:
         self.value = value
 
 
@@ -164,6 +168,8 @@ def run(data: bytes, max_instructions: int) -> Any:
 def _build_array(data: object, dtype: object, shape: object, order: str) -> PickledArray:
     if not isinstance(dtype, _DType) or not isinstance(shape, tuple):
         raise PickleError("describes an array without a type or a shape; it is damaged")
+    if dtype.code == _OBJECTS:
+        return _build_list(data, shape)
     if not isinstance(data, bytes | memoryview):
         raise PickleError(f"holds an array whose content is a {type(data).__name__}, not bytes; it is damaged")
     if len(shape) > _MAX_AXES or not set(map(type, shape)) <= {int} or min(shape, default=0) < 0:
@@ -183,23 +189,37 @@ def _build_array(data: object, dtype: object, shape: object, order: str) -> Pick
     return PickledArray(array if type_.isnative else array.astype(type_.newbyteorder("=")))
 
 
+def _build_list(data: object, shape: tuple[object, ...]) -> PickledArray:
+    """An array of objects, as frames of different sizes are often saved: the list of what it holds."""
+    if shape not in ((), (len(data) if isinstance(data, list) else -1,)) or not isinstance(data, list):
+        raise PickleError(
+            f"holds an array of objects of shape {_short(list(shape))}; only a row of arrays is read. Save the data "
+            "as a list of arrays"
+        )
+    if shape == () and len(data) != 1:
+        raise PickleError("holds an array of one object with another number of them; it is damaged")
+    return PickledArray(data)
+
+
 def _array_from_buffer(data: object, dtype: object, shape: object, order: object, axes: object = None) -> PickledArray:
     if order in ("C", "F"):
         return _build_array(data, dtype, shape, str(order))
     if order != "K" or not isinstance(axes, tuple):
         raise PickleError(f"lays out an array in the order {_short(order)}; it is damaged")
     built = _build_array(data, dtype, shape, "C")
-    assert built.value is not None
+    if not isinstance(built.value, np.ndarray):
+        raise PickleError("lays out an array of objects in an order of its own; it is damaged")
     return PickledArray(built.value.transpose(axes))
 
 
 def _new_dtype(code: object, *_: object) -> _DType:
     code = _word(code)
+    if code in ("O", "O4", "O8"):
+        return _DType(_OBJECTS)
     if "<" + code not in _DTYPES:
-        what = "Python objects" if code.startswith("O") else f"type {_short(code)}"
         raise PickleError(
-            f"holds an array of {what}, which is not read; save numbers and truth values, and frames of different "
-            "sizes as a list of arrays"
+            f"holds an array of type {_short(code)}, which is not read; save numbers and truth values, and "
+            "frames of different sizes as a list of arrays"
         )
     return _DType(code)
 
@@ -258,7 +278,8 @@ def _call(m: _Machine, at: int) -> int:
     elif function is _SCALAR:
         dtype, data = arguments
         built = _build_array(data, dtype, (), "C").value
-        assert built is not None
+        if not isinstance(built, np.ndarray):
+            raise PickleError("holds a number that is an object; it is damaged")
         made = built.item()
     elif function is _ENCODE and arguments[1:] == ("latin1",):
         made = memoryview(arguments[0].encode("latin-1"))

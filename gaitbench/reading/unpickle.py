@@ -11,7 +11,7 @@ from gaitbench.errors import DatasetError
 from gaitbench.reading.limits import read_regular_file, reading
 from gaitbench.reading.pickle_machine import PickledArray, PickleError, run
 
-__all__ = ["PickleLimits", "Pickled", "read_pickle"]
+__all__ = ["PickleLimits", "Pickled", "read_pickle", "unpickled"]
 
 Pickled: TypeAlias = "NDArray[np.generic] | list[Pickled] | dict[str, Pickled] | int | float | str | None"
 """What a pickle can hold for us. Tuples come as lists; arrays are read-only and in this machine's byte order."""
@@ -48,7 +48,8 @@ def read_pickle(
     """Read a pickle of numpy arrays: one array, or a list or a dict of arrays, numbers and words.
 
     Pickles of Python 2 and 3, of numpy 1 and 2, and of all protocols are read. Arrays are of truth values, integers or
-    floats, of any byte order and memory layout. Nothing of the file is run, and no module is imported for it.
+    floats, of any byte order and memory layout; a row of objects, as ragged frames are often saved, comes as a list.
+    Nothing of the file is run, and no module is imported for it.
 
     Args:
         path: The file.
@@ -79,13 +80,27 @@ def read_pickle(
         for start, kind in _OTHER_KINDS.items():
             if data.startswith(start):
                 raise DatasetError(f"{path} is {kind}, not a pickle")
-        try:
-            value = _Conversion(limits).convert(run(data, limits.num_instructions), 0)
-        except PickleError as error:
-            raise DatasetError(f"{path} {error}") from error
+        value = unpickled(data, str(path), limits)
         if not isinstance(value, np.ndarray | list | dict):
             raise DatasetError(f"{path} holds a {type(value).__name__}, no array and no list or dict of arrays")
         return value
+
+
+def unpickled(data: bytes, where: str, limits: PickleLimits) -> Pickled:
+    """What a pickle in memory holds.
+
+    Args:
+        data: The whole pickle.
+        where: The file, for messages.
+        limits: What it may hold.
+
+    Raises:
+        DatasetError: It is damaged, or holds anything but arrays, numbers, words, and lists and dicts of them.
+    """
+    try:
+        return _Conversion(limits).convert(run(data, limits.num_instructions), 0)
+    except PickleError as error:
+        raise DatasetError(f"{where} {error}") from error
 
 
 class _Conversion:
@@ -102,19 +117,28 @@ class _Conversion:
         if isinstance(value, PickledArray):
             if value.value is None:
                 raise PickleError("holds an array without content; it is damaged")
+            if isinstance(value.value, list):
+                return self._convert_items(value.value, depth)
             value.value.flags.writeable = False
             return value.value
         if value is None or isinstance(value, int | float | str):
             return value
-        if depth >= self._limits.depth:
-            raise PickleError(
-                f"holds lists within lists, more than {self._limits.depth} deep; it is no pickle of frames"
-            )
         if isinstance(value, list | tuple):
-            return [self.convert(item, depth + 1) for item in value]
+            return self._convert_items(value, depth)
         if isinstance(value, dict):
+            self._check_depth(depth)
             return {key: self.convert(item, depth + 1) for key, item in value.items()}
         if isinstance(value, memoryview) and len(value) <= _MAX_WORD_BYTES:
             return str(value, "latin-1")
         what = "bytes" if isinstance(value, memoryview) else f"a bare {getattr(value, 'text', 'numpy.dtype')}"
         raise PickleError(f"holds {what} where an array belongs; save the data as arrays")
+
+    def _convert_items(self, values: "list[Any] | tuple[Any, ...]", depth: int) -> list[Pickled]:
+        self._check_depth(depth)
+        return [self.convert(item, depth + 1) for item in values]
+
+    def _check_depth(self, depth: int) -> None:
+        if depth >= self._limits.depth:
+            raise PickleError(
+                f"holds lists within lists, more than {self._limits.depth} deep; it is no pickle of frames"
+            )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gaitbench.errors import DatasetError
-from gaitbench.reading.arrays import ArrayLimits, read_npy, read_npz
+from gaitbench.reading.arrays import ArrayLimits, read_npy, read_npz, read_npz_objects
 
 ARRAYS = [
     hostile.valid_array(),
@@ -90,3 +90,18 @@ def test_a_directory_that_lies_about_its_length(tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(data)
     with pytest.raises(DatasetError, match="more than the limit of 100 members"):
         read_npz(tmp_path / "a.npz", limits=ArrayLimits(num_arrays=100))
+
+
+def test_arrays_of_objects_are_read_where_they_are_asked_for(tmp_path: Path) -> None:
+    people = np.empty(2, object)
+    people[:] = [{"cam": np.arange(3.0)}, {"cam": np.arange(3.0, 6.0)}]
+    np.savez(tmp_path / "a.npz", results=people, plain=np.eye(2))
+    with pytest.raises(DatasetError, match="holds pickled Python objects"):
+        read_npz(tmp_path / "a.npz")
+    found = read_npz_objects(tmp_path / "a.npz")
+    np.testing.assert_array_equal(found["plain"], np.eye(2))
+    assert [person["cam"].tolist() for person in found["results"]] == [[0, 1, 2], [3, 4, 5]]
+    people[0] = exit
+    np.savez(tmp_path / "b.npz", results=people)
+    with pytest.raises(DatasetError, match=r"b\.npz: results asks for _sitebuiltins\.Quitter"):
+        read_npz_objects(tmp_path / "b.npz")

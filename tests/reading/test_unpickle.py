@@ -201,7 +201,8 @@ def test_the_message_has_file_and_name(path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        pytest.param(np.array([None]), "array of Python objects", id="objects"),
+        pytest.param(np.array([[None, None]] * 2), r"array of objects of shape \[2, 2\]", id="objects"),
+        pytest.param(np.array(["word"]), "array of type 'U4'", id="words"),
         pytest.param({1: 2}, "holds a int where a word is needed", id="key"),
         pytest.param([b"a" * 5000], "holds bytes where an array belongs", id="bytes"),
         pytest.param("word", "holds a str, no array", id="word"),
@@ -240,3 +241,26 @@ def test_every_instruction_of_python_is_decided_on() -> None:
     """An instruction of a later Python would be refused as unknown; those of today are all read or named."""
     known = set(itertools.chain.from_iterable(pickle_machine._KNOWN)) | {pickle_machine._STOP, pickle_machine._MEMOIZE}
     assert {ord(opcode.code) for opcode in pickletools.opcodes} == known
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_row_of_objects_is_a_list(path: Path, protocol: int) -> None:
+    clouds = np.empty(3, object)
+    clouds[:] = [np.full((n, 3), n, np.float32) for n in (4, 0, 2)]
+    path.write_bytes(pickle.dumps(clouds, protocol=protocol))
+    found = read_pickle(path)
+    assert isinstance(found, list)
+    for ours, theirs in zip(found, clouds, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_objects_of_an_array_are_checked_like_all_others(path: Path) -> None:
+    hostile = np.empty(1, object)
+    hostile[0] = exit
+    path.write_bytes(pickle.dumps(hostile))
+    with pytest.raises(DatasetError, match=r"asks for _sitebuiltins\.Quitter, which is not loaded"):
+        read_pickle(path)
+    hostile[0] = hostile
+    path.write_bytes(pickle.dumps(hostile))
+    with pytest.raises(DatasetError, match="lists within lists"):
+        read_pickle(path)

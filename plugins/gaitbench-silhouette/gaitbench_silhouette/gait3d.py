@@ -1,7 +1,15 @@
 """Gait3D and Gait3D-Parsing: people in a supermarket, as masks, maps of body parts, body models and poses."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from gaitbench.card import StreamInfo
+from gaitbench.errors import DatasetError
+from gaitbench.reading.arrays import read_npz_objects
+from gaitbench.reading.frames import to_joints
 from gaitbench.sequence import SequenceInfo
 from gaitbench.streams.joints import holds_joints, pickled_joints, text_joints
 from gaitbench.streams.numbers import pickled_numbers
@@ -12,7 +20,7 @@ from gaitbench.streams.silhouettes import (
     raw_parsing,
     raw_silhouettes,
 )
-from gaitbench.tree import Layout, TreeBuilder
+from gaitbench.tree import Layout, StreamFiles, TreeBuilder
 from gaitbench_silhouette.records import GAIT3D, GAIT3D_PARSING
 
 __all__ = ["FRAME_RATE_HZ", "SMPL_VALUES", "Gait3D", "Gait3DParsing"]
@@ -22,7 +30,9 @@ FRAME_RATE_HZ = 25.0
 SMPL_VALUES = 85
 """Camera (3), pose (72) and shape (10) of a frame."""
 _LEVELS = (r"(?P<subject>\d{4})", r"(?P<condition>camid\d+_videoid\d+)", r"(?P<view>seq\d+)")
-_TREES = _MASKS, _PARTS, _POSES = "2D_Silhouettes", "2D_Parsings", "2D_Poses"
+_TREES = _MASKS, _PARTS, _POSES, _BODIES = "2D_Silhouettes", "2D_Parsings", "2D_Poses", "3D_SMPLs"
+_BODY = {"cam": 3, "poses": 72, "betas": 10}
+"""What a person in a file of ``3D_SMPLs`` is described by, in the order of the 85 values."""
 _EXAMPLE = "SUBJECT/CAMERA_VIDEO/SEQUENCE/, such as 0000/camid0_videoid2/seq0/"
 
 
@@ -36,9 +46,8 @@ class Gait3D(TreeBuilder):
     ``poses``, ``pickles``, ``frames``
         The same folders with ``seq0.pkl`` of joints or of masks, or with a PNG file per frame.
     ``official``
-        ``2D_Silhouettes/0000/camid0_videoid2/seq0/*.png``, and the same tree in ``2D_Parsings`` (PNG) and ``2D_Poses``
-        (text). The files of ``3D_SMPLs`` hold pickled Python objects, which are never loaded: the body models are read
-        from ``smpls-seq0.pkl`` of the merged form.
+        ``2D_Silhouettes/0000/camid0_videoid2/seq0/*.png``, and the same tree in ``2D_Parsings`` (PNG), ``2D_Poses``
+        (text) and ``3D_SMPLs`` (an ``.npz`` per frame, whose first person counts).
 
     Source:
         Zheng et al., CVPR 2022, and the data's release.
@@ -99,6 +108,7 @@ class Gait3D(TreeBuilder):
                 raw_silhouettes("*.png", size, FRAME_RATE_HZ, edges=self.options.edges, folder=_folder_in(_MASKS)),
                 raw_parsing("*.png", size, FRAME_RATE_HZ, folder=_folder_in(_PARTS)),
                 text_joints("*.txt", FRAME_RATE_HZ, folder=_folder_in(_POSES)),
+                _BODY_FILES,
             ),
             folder=_folder_in(first),
             beside=tuple(tree for tree in _TREES if tree != first),
@@ -142,6 +152,32 @@ class Gait3DParsing(Gait3D):
         )
 
 
+def _read_bodies(paths: Sequence[Path]) -> NDArray[np.float32]:
+    """``[T, 1, 85]`` of a file per frame."""
+    return to_joints([_first_body(path) for path in paths], str(paths[0].parent), num_joints=1, num_values=SMPL_VALUES)
+
+
+def _first_body(path: Path) -> NDArray[np.float64]:
+    results = read_npz_objects(path).get("results")
+    if not isinstance(results, list) or not results or not isinstance(body := results[0], dict):
+        raise DatasetError(f"{path} has no person under the key results; it is no file of 3D_SMPLs")
+    parts = [np.asarray(body.get(key, ()), np.float64).ravel() for key in _BODY]
+    for (key, num), part in zip(_BODY.items(), parts, strict=True):
+        if len(part) != num:
+            raise DatasetError(f"{path}: {key} has {len(part)} values where {num} are expected")
+    return np.concatenate(parts)
+
+
 def _folder_in(tree: str) -> Callable[[SequenceInfo], str]:
     """From a sequence to its folder in one of the official trees."""
     return lambda info: f"{tree}/{info.subject_id}/{info.condition}/{info.view}"
+
+
+_BODY_FILES = StreamFiles(
+    modality="smpl",
+    info=StreamInfo(frame_shape=(1, SMPL_VALUES), frame_rate_hz=FRAME_RATE_HZ),
+    pattern="*.npz",
+    read=_read_bodies,
+    is_single=False,
+    folder=_folder_in(_BODIES),
+)

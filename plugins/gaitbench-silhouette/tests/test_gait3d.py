@@ -53,8 +53,17 @@ def official(tmp_path: Path, raw: Callable, write_images: Callable) -> Path:
         poses.mkdir(parents=True)
         for number in range(len(masks)):
             (poses / f"{number:04d}.txt").write_text(",".join(map(str, range(number, number + 53))))
-        (root / "3D_SMPLs" / folder).mkdir(parents=True)
+        bodies = root / "3D_SMPLs" / folder
+        bodies.mkdir(parents=True)
+        for number in range(len(masks)):
+            np.savez(bodies / f"{number:04d}.npz", results=people(number))
     return root
+
+
+def people(number: int) -> list[dict[str, np.ndarray]]:
+    """Two people of a frame as the release has them: the first one counts."""
+    values = np.arange(85.0) + number
+    return [{"cam": v[:3], "poses": v[3:75], "betas": v[75:], "j3d": np.zeros((54, 3))} for v in (values, -values)]
 
 
 def test_merged_pickles(merged: Path, aligned: Callable) -> None:
@@ -76,10 +85,10 @@ def test_merged_pickles(merged: Path, aligned: Callable) -> None:
 def test_official_trees_side_by_side(official: Path, raw: Callable) -> None:
     builder = build(official)
     assert builder.layout.name == "official"
-    assert set(builder.card().streams) == {"silhouette", "parsing", "skeleton2d"}
-    masks, maps, joints = (
+    assert set(builder.card().streams) == {"silhouette", "parsing", "skeleton2d", "smpl"}
+    masks, maps, joints, bodies = (
         next(iter(builder.frames(builder.sequences()[2:3], modality)))
-        for modality in ("silhouette", "parsing", "skeleton2d")
+        for modality in ("silhouette", "parsing", "skeleton2d", "smpl")
     )
     np.testing.assert_array_equal(masks[:, 0], align_all(raw(0, 2)).frames)
     whole = parts(raw(0, 2))
@@ -87,7 +96,8 @@ def test_official_trees_side_by_side(official: Path, raw: Callable) -> None:
     np.testing.assert_array_equal(maps[:, 0], expected)
     assert set(np.unique(maps)) <= set(range(12)), "scaling mixes no ids"
     np.testing.assert_array_equal(joints[3].ravel(), np.arange(5, 56))
-    assert [item.examples for item in builder.left_out()] == [("3D_SMPLs",)], "what is read is not left out"
+    np.testing.assert_array_equal(bodies[2, 0], np.arange(85) + 2)
+    assert builder.left_out() == [], "what is read is not left out"
     check_dataset(builder)
 
 
@@ -99,6 +109,25 @@ def test_a_stream_that_one_sequence_lacks(official: Path) -> None:
     builder = build(official)
     found, other = builder.frames(builder.sequences()[:2], "parsing")
     assert found == Absent(f"{leaf} is missing")
+    assert not isinstance(other, Absent)
+
+
+@pytest.mark.parametrize(
+    ("results", "message"),
+    [
+        ([exit], "asks for _sitebuiltins"),
+        ([], "has no person under the key results"),
+        ([{"cam": np.zeros(3), "poses": np.zeros(72)}], "betas has 0 values where 10 are expected"),
+    ],
+)
+def test_bodies_that_are_none(official: Path, results: list[object], message: str) -> None:
+    path = official / "3D_SMPLs" / SEQUENCES[0] / "0000.npz"
+    np.savez(path, results=np.array(results, object))
+    builder = build(official)
+    found, other = builder.frames(builder.sequences()[:2], "smpl")
+    assert isinstance(found, Absent)
+    assert message in found.reason
+    assert str(path) in found.reason
     assert not isinstance(other, Absent)
 
 
