@@ -122,7 +122,7 @@ def pickles(sprung: Path) -> Iterator[tuple[str, bytes]]:
     yield "state-of-a-name", pickled(b"cnumpy.core.multiarray\n_reconstruct\n}" + text("__code__") + b"K\x01sb")
     yield "state-of-a-list", pickled(b"]}" + text("a") + b"K\x01sb")
     yield "state-of-two-parts", pickled(b"cnumpy\nndarray\nN}" + text("__doc__") + b"K\x01s\x86b")
-    yield "objects", pickle.dumps(np.array([1, "a", None], dtype=object))
+    yield "objects", pickle.dumps(np.array([[1, "a"], [2, None]], dtype=object))
     yield "objects-with-a-trap", pickled(reconstruct + b"(K\x01K\x01\x85" + dtype + b"\x89](" + system + b"etb")
     yield "structured", pickle.dumps(np.zeros(2, dtype=[("a", "u1"), ("b", "f4")]))
     yield "words", pickle.dumps(np.array(["a", "b"]))
