@@ -222,7 +222,7 @@ PROTOCOLS = (
 
 @hookimpl
 def gaitbench_register(registry: Registry) -> None:
-    """Add core's modalities, the walkers, the official protocols, the tasks and the metrics."""
+    """Add core's modalities, the walkers, one's own folders, the official protocols, the tasks and the metrics."""
     for modality in CORE_MODALITIES:
         registry.add(ModalitySpec(name=modality.name, title=modality.title, modality=modality))
     registry.add(
@@ -258,6 +258,28 @@ def gaitbench_register(registry: Registry) -> None:
             source="gaitbench; built like CASIA-B's cross-view protocol",
             target="gaitbench.walkers.protocol:WALKERS",
             dataset="walkers",
+        )
+    )
+    registry.add(
+        DatasetSpec(
+            name="folder",
+            title="One's own data in folders: subject/condition/view/frames as pictures, arrays, videos, points, poses",
+            source="the user's own files; what is read is documented in docs/own-data.md",
+            target="gaitbench.folder.builder:FolderBuilder",
+            options="gaitbench.folder.options:FolderOptions",
+            modalities=("silhouette", "rgb", "parsing", "depth", "lidar", "skeleton2d", "skeleton3d"),
+            protocols=("folder",),
+            licence="that of the data",
+            access="your own files, in folders named by subject, condition and view; see docs/own-data.md",
+        )
+    )
+    registry.add(
+        ProtocolSpec(
+            name="folder",
+            title="One's own data: subjects by lists or a hash; some conditions searched, the others asked about",
+            source="gaitbench; the user's own division",
+            target="gaitbench.folder.protocol:FOLDER",
+            dataset="folder",
         )
     )
     registry.add(

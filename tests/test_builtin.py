@@ -19,8 +19,8 @@ def test_modalities() -> None:
 
 
 def test_datasets_protocols_and_tasks() -> None:
-    assert REGISTRY.names("dataset") == ["walkers"]
-    assert REGISTRY.names("protocol") == sorted(["walkers", *(spec.name for spec in PROTOCOLS)])
+    assert REGISTRY.names("dataset") == ["folder", "walkers"]
+    assert REGISTRY.names("protocol") == sorted(["folder", "walkers", *(spec.name for spec in PROTOCOLS)])
     assert REGISTRY.names("task") == ["crossmodal", "identity"]
     assert REGISTRY.names("model") == []
 

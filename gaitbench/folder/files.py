@@ -89,7 +89,7 @@ def _matching(folder: Path, parts: Sequence[str], suffixes: frozenset[str]) -> I
         if len(parts) > 1:
             if entry.is_dir():
                 yield from _matching(folder / entry.name, parts[1:], suffixes)
-        elif os.path.splitext(entry.name)[1].lower() in suffixes and not entry.is_dir():
+        elif Path(entry.name).suffix.lower() in suffixes and not entry.is_dir():
             yield folder / entry.name
 
 
@@ -128,7 +128,7 @@ def kind_of(paths: Sequence[Path]) -> FileKind:
     (kind,) = by_kind
     if len(paths) > 1 and kind in ("video", "csv"):
         raise DatasetError(
-            f"{paths[0].parent} has {len(paths)} {kind} files for one modality ({paths[0].name}, {paths[1].name}); each "
-            "is a whole walk: give each a folder, or say which is meant with the option patterns"
+            f"{paths[0].parent} has {len(paths)} {kind} files for one modality ({paths[0].name}, {paths[1].name}); "
+            "each is a whole walk: give each a folder, or say which is meant with the option patterns"
         )
     return kind

@@ -1,11 +1,12 @@
 """What a user says about data of their own: how folders are named, what is in them, how frames are treated."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationInfo, field_validator, model_validator
 
 from gaitbench.dataset import BuilderOptions
+from gaitbench.errors import UsageError
 from gaitbench.streams.rgb import RgbStorage
 from gaitbench.streams.silhouettes import Edges
 
@@ -33,7 +34,7 @@ class FolderOptions(BuilderOptions):
     modality: Words = ()
     """What the frames are: silhouette, rgb, parsing, depth, lidar, skeleton2d, skeleton3d. Several lie in folders of
     these names, inside each sequence's own. Without it, such folders are looked for; otherwise it is silhouette."""
-    patterns: dict[str, str] = {}
+    patterns: dict[str, str] = Field(default_factory=dict)
     """Where each modality lies inside the folder of a sequence: {"silhouette": "sil*.png", "rgb": "rgb/*.jpg"}."""
     height_px: PositiveInt | dict[str, PositiveInt] | None = None
     """Rows that frames are scaled to, for all modalities or by modality. Without it 64 for people that are cut out;
@@ -73,57 +74,66 @@ class FolderOptions(BuilderOptions):
     averaging: Literal["probes", "view_pairs", "probe_views"] = "probes"
     """Protocol: plain mean over probes, or over cells of views."""
 
-    @model_validator(mode="after")
-    def _check_levels(self) -> Self:
-        words = self.level_words
+    @field_validator("levels")
+    @classmethod
+    def _check_levels(cls, levels: str) -> str:
+        words = _split(levels)
         if unknown := [word for word in words if word not in _LEVELS]:
-            raise ValueError(f"levels has {unknown[0]!r}; a level is one of {', '.join(_LEVELS)}")
+            raise ValueError(f"{unknown[0]!r} is no level; a level is one of {', '.join(_LEVELS)}")
         if words.count("subject") != 1 or words.count("view") > 1 or words.count("modality") > 1:
             raise ValueError("levels must have subject once, and view and modality once at most")
-        return self
+        return levels
 
-    @model_validator(mode="after")
-    def _check_modalities(self) -> Self:
-        by_modality = [value for value in (self.height_px, self.width_px, self.frame_rate_hz) if isinstance(value, dict)]
-        for name in (*words_in(self.modality), *self.patterns, *(name for value in by_modality for name in value)):
-            if name not in MODALITIES:
-                raise ValueError(f"there is no modality {name!r} in folders; there are {', '.join(MODALITIES)}")
-        if self.patterns and self.modality and set(self.patterns) != set(words_in(self.modality)):
-            raise ValueError("modality and patterns name different modalities; patterns alone are enough")
-        for name, pattern in self.patterns.items():
+    @field_validator("modality", "patterns", "height_px", "width_px", "frame_rate_hz")
+    @classmethod
+    def _check_modalities(cls, value: Any, info: ValidationInfo) -> Any:
+        names = words_in(value) if info.field_name == "modality" else value if isinstance(value, dict) else ()
+        if unknown := [name for name in names if name not in MODALITIES]:
+            raise ValueError(f"there is no modality {unknown[0]!r} in folders; there are {', '.join(MODALITIES)}")
+        return value
+
+    @field_validator("patterns")
+    @classmethod
+    def _check_patterns(cls, patterns: dict[str, str]) -> dict[str, str]:
+        for name, pattern in patterns.items():
             if any(part in ("", ".", "..") for part in pattern.removesuffix("/").split("/")):
                 raise ValueError(f"the pattern {pattern!r} of {name} must be like 'sil*.png' or 'rgb/*.jpg'")
-        return self
+        return patterns
 
     @model_validator(mode="after")
-    def _check_sizes(self) -> Self:
-        for name in MODALITIES:
-            height, width = _of(self.height_px, name), _of(self.width_px, name)
-            if self.is_aligned(name):
-                if width is not None and width > (height or _DEFAULT_PX):
-                    raise ValueError(
-                        f"{name} that is cut out is {height or _DEFAULT_PX} x {height or _DEFAULT_PX} and cut to its "
-                        f"middle, so that width_px can be that much at most, not {width}; give a greater height_px"
-                    )
-            elif height is None and width is not None:
-                raise ValueError(f"{name} has a width_px and no height_px; give both, or neither")
+    def _check_together(self) -> Self:
+        if self.patterns and self.modality and set(self.patterns) != set(words_in(self.modality)):
+            raise ValueError("modality and patterns name different modalities; patterns alone are enough")
+        for name in filter(self.is_aligned, MODALITIES):
+            height, width = _of(self.height_px, name) or _DEFAULT_PX, _of(self.width_px, name)
+            if width is not None and width > height:
+                raise ValueError(
+                    f"{name} that is cut out is {height} x {height} and cut to its middle, so that width_px is that "
+                    f"much at most, not {width}; give a greater height_px"
+                )
         return self
 
     @property
     def level_words(self) -> tuple[str, ...]:
         """The levels, from the top."""
-        return tuple(self.levels.strip("/").split("/"))
+        return _split(self.levels)
 
     def is_aligned(self, modality: str) -> bool:
         """Whether people are cut out of this modality."""
         return self.align and modality in ALIGNED
 
     def size_px(self, modality: str) -> tuple[int, int] | None:
-        """H and W that frames get; None where they stay as they are."""
+        """H and W that frames get; None where they stay as they are.
+
+        Raises:
+            UsageError: There is a width and no height.
+        """
         height, width = _of(self.height_px, modality), _of(self.width_px, modality)
         if self.is_aligned(modality):
             height = height or _DEFAULT_PX
             return height, width or height
+        if height is None and width is not None:
+            raise UsageError(f"{modality} has width_px={width} and no height_px; give both options, or neither.")
         return None if height is None else (height, width or height)
 
     def rate_hz(self, modality: str) -> float:
@@ -141,6 +151,10 @@ def words_in(words: Words) -> tuple[str, ...]:
     if isinstance(words, str):
         return tuple(word.strip() for word in words.split(",") if word.strip())
     return (str(words),) if isinstance(words, int) else tuple(map(str, words))
+
+
+def _split(levels: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in levels.strip("/ ").split("/"))
 
 
 def _of(value: "_Value | Mapping[str, _Value] | None", modality: str) -> "_Value | None":

@@ -123,16 +123,16 @@ class _Scan:
         """Names at one level and where they lie, sorted; whatever else is there is told."""
         try:
             with os.scandir(self.root / folder) as scanned:
-                entries = sorted((entry.name, entry.is_dir()) for entry in scanned)
+                entries = sorted((entry.name, entry.is_dir(), entry.is_symlink()) for entry in scanned)
         except OSError as error:
             self.tally.add(folder or ".", f"a folder that cannot be listed ({error.strerror})")
             return []
         level, is_last = self.levels[depth], depth + 1 == len(self.levels)
         found: dict[str, str] = {}
         files = []
-        for name, is_folder in entries:
+        for name, is_folder, is_link in entries:
             path = f"{folder}/{name}" if folder else name
-            stem, suffix = os.path.splitext(name)
+            stem, suffix = Path(name).stem, Path(name).suffix
             if name.startswith(".") or path in self.ignored:
                 continue
             if not name.isprintable():
@@ -141,6 +141,8 @@ class _Scan:
                 self.tally.add(path, f"a file at level {depth + 1} ({level}), where folders are expected")
             elif level == "modality" and (name if is_folder else stem) not in self.modalities:
                 self.tally.add(path, "a name at the level of the modality that is none of those that are read")
+            elif is_folder and is_link and self._is_inside(folder, path):
+                self.tally.add(path, "a link to a folder that it is in")
             elif is_folder:
                 found[name] = path
             else:
@@ -151,6 +153,9 @@ class _Scan:
             else:
                 found[stem] = f"{folder}/{stem}" if folder else stem
         return sorted(found.items())
+
+    def _is_inside(self, folder: str, link: str) -> bool:
+        return self.root.joinpath(folder).resolve().is_relative_to(self.root.joinpath(link).resolve())
 
     def _walk(self, names: tuple[str, ...]) -> Walk:
         words: dict[str, str] = {}

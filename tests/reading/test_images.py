@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from gaitbench.errors import DatasetError
-from gaitbench.reading.images import ImageLimits, frame_files, read_frames, read_image
+from gaitbench.reading.images import ImageLimits, frame_files, in_order, read_depth_image, read_frames, read_image
 
 RNG = np.random.default_rng(0)
 
@@ -67,3 +67,24 @@ def test_what_does_not_fit(tmp_path: Path) -> None:
     (tmp_path / "4.png").write_bytes((tmp_path / "4.png").read_bytes()[:900])
     with pytest.raises(DatasetError, match=r"4\.png is damaged or cut short: .*truncated"):
         read_image(tmp_path / "4.png", "rgb")
+
+
+def test_files_of_several_kinds_in_order(tmp_path: Path) -> None:
+    names = ["10.bin", "2.bin", "a-1.bin"]
+    assert [path.name for path in in_order(tmp_path / name for name in names)] == ["2.bin", "10.bin", "a-1.bin"]
+    with pytest.raises(DatasetError, match=r"01\.npy and 1\.npy claim the same place"):
+        in_order([tmp_path / "1.npy", tmp_path / "01.npy"])
+
+
+def test_distances_of_sixteen_and_eight_bits(tmp_path: Path) -> None:
+    distances = RNG.integers(0, 65536, (6, 4), np.uint16)
+    Image.fromarray(distances).save(tmp_path / "1.png")
+    Image.fromarray(distances.astype(np.uint8)).save(tmp_path / "2.png")
+    np.testing.assert_array_equal(read_depth_image(tmp_path / "1.png"), distances)
+    np.testing.assert_array_equal(read_depth_image(tmp_path / "2.png"), distances.astype(np.uint8))
+    assert read_depth_image(tmp_path / "2.png").dtype == np.uint16
+    with pytest.raises(DatasetError, match=r"1\.png has pixels of kind I;16, not of eight bits"):
+        read_image(tmp_path / "1.png", "grey")
+    Image.fromarray(np.zeros((2, 2, 3), np.uint8)).save(tmp_path / "3.png")
+    with pytest.raises(DatasetError, match=r"3\.png has pixels of kind RGB, not of one channel"):
+        read_depth_image(tmp_path / "3.png")
