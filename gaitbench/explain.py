@@ -107,7 +107,7 @@ def _people(protocol: "Protocol") -> list[str]:
     count = {True: "any number", False: "{} required"}
     train, test = protocol.num_train_subjects, protocol.num_test_subjects
     trained = _waiting(protocol, "train") or _say(protocol.train)
-    tested = _waiting(protocol, "test") or _say_words(protocol.test_subjects)
+    tested = _waiting(protocol, "test") or _say_words(protocol.test_subjects) or "as the data are divided"
     return [
         f"train           {trained}; subjects: {count[train is None].format(train)}",
         f"test subjects   {tested}; {count[test is None].format(test)}"

@@ -162,6 +162,6 @@ def _opencv() -> Any:
     except ImportError as error:
         raise DatasetError(
             "scaling raw frames needs OpenCV, whose interpolation the published data was made with: "
-            "pip install opencv-python-headless"
+            "pip install 'gaitbench[images]'"
         ) from error
     return cv2

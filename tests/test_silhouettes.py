@@ -157,5 +157,5 @@ def test_without_opencv_the_message_says_what_to_install(monkeypatch: pytest.Mon
 
     monkeypatch.delitem(sys.modules, "cv2")
     monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(DatasetError, match="pip install opencv-python-headless"):
+    with pytest.raises(DatasetError, match=r"pip install 'gaitbench\[images\]'"):
         align_silhouette(blob(0))

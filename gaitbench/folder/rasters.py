@@ -61,7 +61,7 @@ def needs_opencv() -> None:
     """
     if find_spec("cv2") is None:
         raise DatasetError(
-            "cutting people out, scaling frames and reading videos need OpenCV: pip install opencv-python-headless; "
+            "cutting people out, scaling frames and reading videos need OpenCV: pip install 'gaitbench[images]'; "
             "frames in files that have their size need none, with align=false and without height_px and width_px"
         )
 

@@ -185,6 +185,6 @@ def test_files_that_contradict_each_other(source: Path, build: Callable) -> None
 def test_opencv_is_named_where_it_is_needed(source: Path, build: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     save_array(source / "001/nm/090/a.npy", camera(1))
     monkeypatch.setitem(__import__("sys").modules, "cv2", None)
-    with pytest.raises(DatasetError, match="pip install opencv-python-headless"):
+    with pytest.raises(DatasetError, match=r"pip install 'gaitbench\[images\]'"):
         build(source).card()
     np.testing.assert_array_equal(only(build(source, align=False))[:, 0], camera(1))
