@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from gaitbench.streams.silhouettes import pickled_silhouettes, raw_silhouettes
 from gaitbench.tree import Layout
 from gaitbench_silhouette.attribute_files import AttributeTree
+from gaitbench_silhouette.common_form import common_layouts
 from gaitbench_silhouette.records import MA_GAIT
 
 __all__ = ["FRAME_RATE_HZ", "MaGait"]
@@ -33,18 +33,4 @@ class MaGait(AttributeTree):
 
     def layouts(self) -> Sequence[Layout]:
         """Pickles, then frames."""
-        size, edges = self.options.size_px, self.options.edges
-        return (
-            Layout(
-                name="pickles",
-                title=f"pickled masks [T, 64, 64] in {_EXAMPLE}",
-                levels=_LEVELS,
-                streams=(pickled_silhouettes("*.pkl", size, FRAME_RATE_HZ, edges=edges),),
-            ),
-            Layout(
-                name="frames",
-                title=f"silhouettes *.png in {_EXAMPLE}",
-                levels=_LEVELS,
-                streams=(raw_silhouettes("*.png", size, FRAME_RATE_HZ, edges=edges),),
-            ),
-        )
+        return common_layouts(_LEVELS, _EXAMPLE, FRAME_RATE_HZ, self.options, has_poses=False)

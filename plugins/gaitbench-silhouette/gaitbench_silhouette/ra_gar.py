@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from gaitbench.streams.joints import holds_joints, pickled_joints
-from gaitbench.streams.silhouettes import pickled_silhouettes, raw_silhouettes
 from gaitbench.tree import Layout
 from gaitbench_silhouette.attribute_files import AttributeTree
+from gaitbench_silhouette.common_form import common_layouts
 from gaitbench_silhouette.records import RA_GAR
 
 __all__ = ["FRAME_RATE_HZ", "RaGar"]
@@ -35,25 +34,4 @@ class RaGar(AttributeTree):
 
     def layouts(self) -> Sequence[Layout]:
         """Pickles, then frames."""
-        size, edges = self.options.size_px, self.options.edges
-        return (
-            Layout(
-                name="poses",
-                title=f"pickled poses [T, 17, 3] in {_EXAMPLE}",
-                levels=_LEVELS,
-                streams=(pickled_joints("*.pkl", FRAME_RATE_HZ),),
-                fits=holds_joints,
-            ),
-            Layout(
-                name="pickles",
-                title=f"pickled masks [T, 64, 64] in {_EXAMPLE}",
-                levels=_LEVELS,
-                streams=(pickled_silhouettes("*.pkl", size, FRAME_RATE_HZ, edges=edges),),
-            ),
-            Layout(
-                name="frames",
-                title=f"silhouettes *.png in {_EXAMPLE}",
-                levels=_LEVELS,
-                streams=(raw_silhouettes("*.png", size, FRAME_RATE_HZ, edges=edges),),
-            ),
-        )
+        return common_layouts(_LEVELS, _EXAMPLE, FRAME_RATE_HZ, self.options, has_poses=True)

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from gaitbench.card import Attribute
 from gaitbench.sequence import SequenceInfo
-from gaitbench.streams.joints import holds_joints, pickled_joints
-from gaitbench.streams.silhouettes import SilhouetteOptions, pickled_silhouettes, raw_silhouettes
+from gaitbench.streams.silhouettes import SilhouetteOptions
 from gaitbench.tree import Layout, TreeBuilder
+from gaitbench_silhouette.common_form import common_layouts
 from gaitbench_silhouette.records import SCOLIOSIS1K
 
 __all__ = ["CLASSES", "FRAME_RATE_HZ", "Scoliosis1K"]
@@ -42,28 +42,7 @@ class Scoliosis1K(TreeBuilder):
 
     def layouts(self) -> Sequence[Layout]:
         """Pickles, then frames."""
-        size, edges = self.options.size_px, self.options.edges
-        return (
-            Layout(
-                name="poses",
-                title=f"pickled poses [T, 17, 3] in {_EXAMPLE}",
-                levels=_LEVELS,
-                streams=(pickled_joints("*.pkl", FRAME_RATE_HZ),),
-                fits=holds_joints,
-            ),
-            Layout(
-                name="pickles",
-                title=f"pickled masks [T, 64, 64] in {_EXAMPLE}",
-                levels=_LEVELS,
-                streams=(pickled_silhouettes("*.pkl", size, FRAME_RATE_HZ, edges=edges),),
-            ),
-            Layout(
-                name="frames",
-                title=f"silhouettes *.png in {_EXAMPLE}",
-                levels=_LEVELS,
-                streams=(raw_silhouettes("*.png", size, FRAME_RATE_HZ, edges=edges),),
-            ),
-        )
+        return common_layouts(_LEVELS, _EXAMPLE, FRAME_RATE_HZ, self.options, has_poses=True)
 
     def describe(self, names: Mapping[str, str], layout: Layout) -> SequenceInfo:
         """Add the class."""
