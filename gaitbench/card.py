@@ -14,7 +14,16 @@ from gaitbench.atomic import write_json
 from gaitbench.errors import DatasetError
 from gaitbench.modality import Codec, FrameKind, Modality
 
-__all__ = ["Attribute", "DatasetCard", "FileEntry", "LeftOut", "PreparedCard", "PreparedStream", "StreamInfo"]
+__all__ = [
+    "Attribute",
+    "DatasetCard",
+    "FileEntry",
+    "LeftOut",
+    "PreparedCard",
+    "PreparedStream",
+    "ShardEntry",
+    "StreamInfo",
+]
 
 CARD_FILE = "dataset.json"
 MANIFEST_FILE = "manifest.parquet"
@@ -98,6 +107,14 @@ class FileEntry(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
     """Hash of the content, 64 hex digits."""
 
 
+class ShardEntry(FileEntry, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """A shard of the folder."""
+
+    hashed: Literal["bytes", "sequences"] = "bytes"
+    """What ``sha256`` is the hash of: the file as it lies, or the file in which each sequence's frames are replaced by
+    their own hash, so that frames are hashed once; see :meth:`gaitbench.storage.shard.Shard.file_sha256`."""
+
+
 class LeftOut(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
     """What of the source is not among the sequences, and why."""
 
@@ -125,7 +142,7 @@ class PreparedStream(BaseModel):
     is_exact: bool
     sequences_per_shard: PositiveInt
     """Rows of each shard but the last."""
-    shards: tuple[FileEntry, ...]
+    shards: tuple[ShardEntry, ...]
     """In order of the sequences."""
 
     def modality(self, name: str) -> Modality:

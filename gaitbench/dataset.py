@@ -40,9 +40,11 @@ from gaitbench.card import (
     LeftOut,
     PreparedCard,
     PreparedStream,
+    ShardEntry,
     StreamInfo,
 )
 from gaitbench.errors import DatasetError
+from gaitbench.modality import Modality
 from gaitbench.sequence import Absent, Frames, SequenceInfo
 from gaitbench.sequence import Sequence as GaitSequence
 from gaitbench.storage.codec import Packed
@@ -415,8 +417,8 @@ class _Folder:
             from gaitbench.storage.bank import FrameBank
 
             stream = self.stream(name)
-            check_hashes(self.root, stream.shards)
             modality, info = stream.modality(name), self.card.streams[name]
+            check_hashes(self.root, stream.shards, lambda entry: _shard_sha256(self.root, entry, modality, info))
             shards = [Shard.open(self.root / entry.path, modality, info) for entry in stream.shards]
             rows = self.manifest_rows(name)
             ids = pa.chunked_array([shard.sequence_id for shard in shards])
@@ -554,11 +556,17 @@ def verify(root: Path | str, deep: bool = True) -> VerifyReport:
     )
 
 
-def _verify_shard(root: Path, card: PreparedCard, name: str, entry: FileEntry, deep: bool) -> None:
+def _verify_shard(root: Path, card: PreparedCard, name: str, entry: ShardEntry, deep: bool) -> None:
     path = root / entry.path
     check_sizes(root, [entry])
-    if deep and file_sha256(path) != entry.sha256:
+    modality, info = card.prepared[name].modality(name), card.streams[name]
+    if deep and _shard_sha256(root, entry, modality, info) != entry.sha256:
         raise DatasetError(f"{path} was altered after it was written; {_AGAIN}")
-    shard = Shard.open(path, card.prepared[name].modality(name), card.streams[name])
-    if deep:
-        shard.check_content()
+    shard = Shard.open(path, modality, info)
+    if deep and entry.hashed == "bytes":
+        shard.sequence_hashes()
+
+
+def _shard_sha256(root: Path, entry: ShardEntry, modality: Modality, info: StreamInfo) -> str:
+    path = root / entry.path
+    return file_sha256(path) if entry.hashed == "bytes" else Shard.open(path, modality, info).file_sha256()

@@ -30,6 +30,7 @@ from gaitbench.card import (
     LeftOut,
     PreparedCard,
     PreparedStream,
+    ShardEntry,
 )
 from gaitbench.dataset import BuilderOptions, DatasetBuilder, GaitDataset
 from gaitbench.errors import DatasetError, OutputError
@@ -109,7 +110,7 @@ def prepare(
     return GaitDataset.open(out)
 
 
-def build_shard(builder: DatasetBuilder, job: ShardJob, advance: Callable[[int], None] = lambda _: None) -> FileEntry:
+def build_shard(builder: DatasetBuilder, job: ShardJob, advance: Callable[[int], None] = lambda _: None) -> ShardEntry:
     """Write one shard, unless it is there and sound.
 
     Args:
@@ -124,10 +125,9 @@ def build_shard(builder: DatasetBuilder, job: ShardJob, advance: Callable[[int],
         DatasetError: The builder yields too few or too many sequences, or frames that do not fit the card.
         OutputError: The file cannot be written.
     """
-    path = job.root / job.path
-    if _is_sound(path, job):
+    if (done := _sound_shard(job)) is not None:
         advance(len(job.sequences))
-        return entry_of(job.root, path)
+        return done
 
     def rows() -> Iterator[tuple[str, Packed | Absent]]:
         missing = object()
@@ -143,8 +143,7 @@ def build_shard(builder: DatasetBuilder, job: ShardJob, advance: Callable[[int],
                 f"{type(builder).__name__}: more {job.modality.name} than the {len(job.sequences)} sequences asked for"
             )
 
-    write_shard(path, rows(), job.modality, job.info)
-    return entry_of(job.root, path)
+    return write_shard(job.root, job.path, rows(), job.modality, job.info)
 
 
 def _packed(item: object, info: SequenceInfo, job: ShardJob, *, is_read: bool) -> Packed | Absent:
@@ -301,7 +300,7 @@ def _manifest_bytes(out: Path, card: DatasetCard, streams: dict[str, PreparedStr
     return bytes(sink.getvalue().to_pybytes())
 
 
-def _stream(modality: Modality, sequences_per_shard: int, shards: list[FileEntry]) -> PreparedStream:
+def _stream(modality: Modality, sequences_per_shard: int, shards: list[ShardEntry]) -> PreparedStream:
     return PreparedStream(
         title=modality.title,
         kind=modality.kind,
@@ -333,18 +332,21 @@ def _stop_at_defects(out: Path, card: DatasetCard, name: str, stream: PreparedSt
         )
 
 
-def _is_sound(path: Path, job: ShardJob) -> bool:
-    """Tell whether an earlier run left this very shard, whole and unaltered."""
+def _sound_shard(job: ShardJob) -> ShardEntry | None:
+    """The shard that an earlier run left, if it is this very one, whole and unaltered."""
+    path = job.root / job.path
     if not path.exists():
-        return False
+        return None
     try:
         shard = Shard.open(path, job.modality, job.info)
-        shard.check_content()
+        sha256 = shard.file_sha256()
     except DatasetError:
-        return False
+        return None
     if any(absent.is_defect for absent in shard.absent.values()):
-        return False  # the files may have been mended since
-    return bool(shard.sequence_id.to_pylist() == [info.sequence_id for info in job.sequences])
+        return None  # the files may have been mended since
+    if shard.sequence_id.to_pylist() != [info.sequence_id for info in job.sequences]:
+        return None
+    return ShardEntry(path=job.path, num_bytes=path.stat().st_size, sha256=sha256, hashed="sequences")
 
 
 def _finished(out: Path, card: DatasetCard, described: dict[str, Modality]) -> GaitDataset | None:

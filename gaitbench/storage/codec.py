@@ -245,6 +245,10 @@ def _pack_points(frames: Frames, modality: Modality, info: "StreamInfo", where: 
 
 
 def _check_values(values: NDArray[np.generic], allowed: tuple[float, float], where: str) -> None:
+    if values.dtype.kind in "ui":
+        limits = np.iinfo(values.dtype)  # type: ignore[type-var]
+        if limits.min >= allowed[0] and limits.max <= allowed[1]:
+            return
     low, high = float(values.min()), float(values.max())
     # NaN makes min and max NaN, and every comparison with it false.
     if low >= allowed[0] and high <= allowed[1]:

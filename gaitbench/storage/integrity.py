@@ -10,15 +10,18 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from gaitbench.atomic import write_json
 from gaitbench.card import FileEntry
 from gaitbench.errors import DatasetError, OutputError
 
 __all__ = ["check_hashes", "check_sizes", "entry_of", "file_sha256"]
+
+Entry = TypeVar("Entry", bound=FileEntry)
 
 _AGAIN = "remove the dataset's folder and run `gaitbench prepare` again"
 _SETTLED_S = 2.0
@@ -64,8 +67,13 @@ def check_sizes(root: Path, files: Sequence[FileEntry]) -> None:
         raise DatasetError(f"{faults[0]}{more}; {_AGAIN}")
 
 
-def check_hashes(root: Path, files: Sequence[FileEntry]) -> None:
+def check_hashes(root: Path, files: Sequence[Entry], sha256_of: Callable[[Entry], str]) -> None:
     """Stop when the content of a file changed; skip files that were checked before and not touched since.
+
+    Args:
+        root: The dataset's folder.
+        files: Which of its files.
+        sha256_of: Computes a file's hash; called from several threads.
 
     Raises:
         DatasetError: Names the first file that is missing or was altered.
@@ -77,7 +85,7 @@ def check_hashes(root: Path, files: Sequence[FileEntry]) -> None:
     if not due:
         return
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        hashes = pool.map(file_sha256, [root / entry.path for entry in due])
+        hashes = pool.map(sha256_of, due)
         for entry, sha256 in zip(due, hashes, strict=True):
             if sha256 != entry.sha256:
                 raise DatasetError(f"{root / entry.path} was altered after it was written; {_AGAIN}")

@@ -7,7 +7,8 @@ Columns: ``sequence_id``, ``num_frames``, ``frames`` (all stored bytes of the se
 Axes: S sequences of the shard, T frames of one sequence, D values per point.
 """
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gaitbench.atomic import atomic_path
-from gaitbench.card import StreamInfo
+from gaitbench.card import ShardEntry, StreamInfo
 from gaitbench.errors import DatasetError
 from gaitbench.modality import Modality
 from gaitbench.sequence import Absent
@@ -44,14 +45,20 @@ def shard_schema(modality: Modality, info: StreamInfo, *, has_absent: bool = Fal
     return pa.schema(fields)
 
 
-def write_shard(path: Path, rows: Iterable[tuple[str, Packed | Absent]], modality: Modality, info: StreamInfo) -> None:
+def write_shard(
+    root: Path, name: str, rows: Iterable[tuple[str, Packed | Absent]], modality: Modality, info: StreamInfo
+) -> ShardEntry:
     """Write a shard, atomically. The same rows give the same bytes.
 
     Args:
-        path: The file.
+        root: The dataset's folder.
+        name: The file, relative to it.
         rows: Sequence id and stored form, or why there are no frames; held in memory until the file is written.
         modality: What a frame is and how it is stored.
         info: The stream in this dataset.
+
+    Returns:
+        The file, with its hash.
 
     Raises:
         OutputError: The file cannot be written.
@@ -66,13 +73,14 @@ def write_shard(path: Path, rows: Iterable[tuple[str, Packed | Absent]], modalit
     schema = shard_schema(modality, info, has_absent=any(absent))
     starts = np.cumsum([0, *(item.data.nbytes for item in packed)], dtype=np.int64)
     data = np.concatenate([item.data for item in packed])
+    hashes = [item.sha256() for item in packed]
     columns = [
         pa.array(ids, pa.string()),
         pa.array([item.num_frames for item in packed], pa.int64()),
         pa.LargeBinaryArray.from_buffers(
             pa.large_binary(), len(packed), [None, pa.py_buffer(starts), pa.py_buffer(data)]
         ),
-        pa.array([item.sha256() for item in packed], pa.binary(32)),
+        pa.array(hashes, pa.binary(32)),
     ]
     if "offsets" in schema.names:
         columns.append(pa.array([item.offsets for item in packed], schema.field("offsets").type))
@@ -82,8 +90,12 @@ def write_shard(path: Path, rows: Iterable[tuple[str, Packed | Absent]], modalit
         columns.append(pa.array([item and item.reason for item in absent], pa.string()))
         columns.append(pa.array([item and item.is_defect for item in absent], pa.bool_()))
     batch = pa.record_batch(columns, schema=schema)
-    with atomic_path(path) as temp, pa.OSFile(str(temp), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
-        writer.write_batch(batch)
+    with atomic_path(root / name) as temp:
+        with pa.OSFile(str(temp), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
+            writer.write_batch(batch)
+        sha256 = Shard.open(temp, modality, info).file_sha256(hashes)
+        num_bytes = temp.stat().st_size
+    return ShardEntry(path=name, num_bytes=num_bytes, sha256=sha256, hashed="sequences")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +114,8 @@ class Shard:
     """``[bytes]``: stored frames of all sequences."""
     starts: NDArray[np.int64]
     """``[S + 1]``: bytes before each sequence."""
+    around: tuple[memoryview, memoryview]
+    """Bytes of the file before and after the frames."""
     offsets: NDArray[np.int64] | None
     """``[sum(T + 1)]``: the sequences' offsets, one after the other; None where frames have one size."""
     origin: NDArray[np.float32] | None
@@ -122,7 +136,9 @@ class Shard:
                 is_whole = file.read() == _END_OF_STREAM
             if not is_whole:
                 raise pa.ArrowInvalid("the end marker is missing")
-            with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
+            with pa.memory_map(str(path)) as source:
+                whole = source.read_buffer()
+            with pa.ipc.open_stream(pa.BufferReader(whole)) as reader:
                 has_absent = "absent" in reader.schema.names
                 if reader.schema != shard_schema(modality, info, has_absent=has_absent):
                     raise pa.ArrowInvalid("its columns are not those of this stream")
@@ -130,14 +146,16 @@ class Shard:
                 batch.validate(full=True)
                 if any(True for _ in reader):
                     raise pa.ArrowInvalid("it holds more than one record batch")
-            return cls._from_batch(path, batch, modality, info)
+            return cls._from_batch(path, whole, batch, modality, info)
         except FileNotFoundError as error:
             raise DatasetError(f"{path} is missing; {_AGAIN}") from error
         except (pa.ArrowException, OSError, StopIteration, ValueError) as error:
             raise DatasetError(f"{path} is truncated, altered or foreign ({error}); {_AGAIN}") from error
 
     @classmethod
-    def _from_batch(cls, path: Path, batch: pa.RecordBatch, modality: Modality, info: StreamInfo) -> "Shard":
+    def _from_batch(
+        cls, path: Path, whole: pa.Buffer, batch: pa.RecordBatch, modality: Modality, info: StreamInfo
+    ) -> "Shard":
         columns = {name: batch.column(name) for name in batch.schema.names}
         _, start_buffer, data_buffer = columns["frames"].buffers()
         starts = np.frombuffer(start_buffer, np.int64, len(batch) + 1)
@@ -161,7 +179,11 @@ class Shard:
             raise pa.ArrowInvalid("a sequence without frames does not say why")
         if nbytes is not None and not np.array_equal(num_frames * nbytes, sizes):
             raise pa.ArrowInvalid("its numbers of frames do not agree with its bytes")
-        return cls(path, columns["sequence_id"], num_frames, columns["sha256"], data, starts, offsets, origin, absent)
+        first = data_buffer.address - whole.address if len(data) else whole.size
+        around = memoryview(whole)[:first], memoryview(whole)[first + len(data) :]
+        return cls(
+            path, columns["sequence_id"], num_frames, columns["sha256"], data, starts, around, offsets, origin, absent
+        )
 
     def __len__(self) -> int:
         return len(self.num_frames)
@@ -175,17 +197,40 @@ class Shard:
             offsets = self.offsets[first : first + int(self.num_frames[row]) + 1]
         return Packed(int(self.num_frames[row]), data, offsets, None if self.origin is None else self.origin[row])
 
-    def check_content(self) -> None:
+    def sequence_hashes(self) -> list[bytes]:
         """Hash every sequence and compare with what the shard says of itself.
+
+        Returns:
+            ``[S]`` of 32 bytes each.
 
         Raises:
             DatasetError: The frames of a sequence were altered.
         """
-        for row in range(len(self)):
-            if self.packed(row).sha256() != self.sha256[row].as_py():
+        hashes = [self.packed(row).sha256() for row in range(len(self))]
+        for row, found in enumerate(hashes):
+            if found != self.sha256[row].as_py():
                 raise DatasetError(
                     f"{self.path}: the frames of sequence {self.sequence_id[row].as_py()} were altered; {_AGAIN}"
                 )
+        return hashes
+
+    def file_sha256(self, sequence_hashes: Sequence[bytes] | None = None) -> str:
+        """Hash of every bit of the file, in which each sequence's frames stand as their own hash.
+
+        Args:
+            sequence_hashes: What :meth:`sequence_hashes` gives, where it is known; None reads the frames.
+
+        Returns:
+            64 hex digits.
+
+        Raises:
+            DatasetError: The frames of a sequence were altered.
+        """
+        before, after = self.around
+        digest = hashlib.sha256(before)
+        digest.update(b"".join(self.sequence_hashes() if sequence_hashes is None else sequence_hashes))
+        digest.update(after)
+        return digest.hexdigest()
 
 
 def _absent_rows(columns: dict[str, pa.Array]) -> dict[int, Absent]:

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import gaitbench.errors
-from gaitbench.card import FileEntry, StreamInfo
+from gaitbench.card import ShardEntry, StreamInfo
 from gaitbench.errors import DatasetError, GaitbenchError
+from gaitbench.memory import keep_freed_memory
 from gaitbench.modality import Modality
 from gaitbench.reading.limits import limit_process
 from gaitbench.sequence import SequenceInfo
@@ -53,7 +54,7 @@ def run_jobs(
     jobs: Sequence[ShardJob],
     workers: int | None,
     advance: Callable[[int], None],
-) -> list[FileEntry]:
+) -> list[ShardEntry]:
     """Build shards, in processes; for one worker that reads no files, or a builder that cannot be imported, here.
 
     Numerical libraries run on one thread, here too, so that the number of workers changes no bit.
@@ -80,7 +81,7 @@ def run_jobs(
     return _Pool(builder, builder_class, jobs, advance).run(count)
 
 
-def _run_here(builder: "DatasetBuilder", jobs: Sequence[ShardJob], advance: Callable[[int], None]) -> list[FileEntry]:
+def _run_here(builder: "DatasetBuilder", jobs: Sequence[ShardJob], advance: Callable[[int], None]) -> list[ShardEntry]:
     import torch
 
     from gaitbench.prepare import build_shard
@@ -93,7 +94,7 @@ def _run_here(builder: "DatasetBuilder", jobs: Sequence[ShardJob], advance: Call
         torch.set_num_threads(threads)
 
 
-def _guarded(builder: "DatasetBuilder", job: ShardJob, build: Callable[[], FileEntry]) -> FileEntry:
+def _guarded(builder: "DatasetBuilder", job: ShardJob, build: Callable[[], ShardEntry]) -> ShardEntry:
     """Say which shard a builder's own exception belongs to."""
     try:
         return build()
@@ -126,11 +127,11 @@ class _Pool:
         self._jobs = jobs
         self._advance = advance
         self._todo: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self._results: list[FileEntry | None] = [None] * len(jobs)
+        self._results: list[ShardEntry | None] = [None] * len(jobs)
         self._events: queue.SimpleQueue[int | BaseException | None] = queue.SimpleQueue()
         self._stop = threading.Event()
 
-    def run(self, count: int) -> list[FileEntry]:
+    def run(self, count: int) -> list[ShardEntry]:
         for number in range(len(self._jobs)):
             self._todo.put(number)
         processes: list[subprocess.Popen[bytes]] = []
@@ -199,13 +200,13 @@ class _Pool:
                 process.stdin.close()
             process.stdout.close()
 
-    def _listen(self, stream: Any) -> FileEntry:
+    def _listen(self, stream: Any) -> ShardEntry:
         while line := stream.readline():
             message = json.loads(line)
             if "advance" in message:
                 self._events.put(int(message["advance"]))
             elif "entry" in message:
-                return FileEntry.model_validate(message["entry"])
+                return ShardEntry.model_validate(message["entry"])
             else:
                 raise _error_from_json(message)
         raise EOFError("the worker closed its output")
@@ -251,6 +252,7 @@ def serve() -> None:
                 builder = _builder_from_json(message)
                 if builder.source is not None:
                     limit_process()
+                keep_freed_memory()
                 continue
             _send(output, {"entry": _build(builder, _job_from_json(message), output).model_dump()})
         except GaitbenchError as error:
@@ -261,7 +263,7 @@ def serve() -> None:
             _send(output, {"error": "DatasetError", "message": text})
 
 
-def _build(builder: "DatasetBuilder", job: ShardJob, output: BinaryIO) -> FileEntry:
+def _build(builder: "DatasetBuilder", job: ShardJob, output: BinaryIO) -> ShardEntry:
     from gaitbench.prepare import build_shard
 
     return _guarded(builder, job, lambda: build_shard(builder, job, lambda n: _send(output, {"advance": n})))
