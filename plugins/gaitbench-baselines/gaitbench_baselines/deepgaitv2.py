@@ -15,6 +15,7 @@ from gaitbench.layers import ResidualStage, frame_wise, padding_mask
 from gaitbench.layers.residual_3d import BlockKind
 from gaitbench.model import GaitBatch, GaitOutput, InputSpec
 from gaitbench.recipe import AugmentConfig, ClipConfig, OptimizerConfig, Preset, Recipe, ScheduleConfig, Stage
+from gaitbench_baselines.gait_challenge import on_gait_challenge
 from gaitbench_baselines.part_network import HEAD_KEYS, PartNetwork, PartNetworkConfig
 from gaitbench_baselines.raster_input import clip_input
 
@@ -308,3 +309,6 @@ PRESETS_3D: dict[str, Preset] = {
     "quick": Preset(config=QUICK_SIZES, recipe=quick_recipe(400), note=_QUICK_NOTE),
 }
 """Presets of DeepGaitV2-3D; recipes as published for the P3D variant, and for all of them."""
+
+for _presets in (PRESETS, PRESETS_2D, PRESETS_3D):
+    _presets["quick@usf-gait17"] = on_gait_challenge(_presets["quick"])

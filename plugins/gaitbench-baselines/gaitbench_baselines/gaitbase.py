@@ -15,6 +15,7 @@ from gaitbench.layers.resnet9 import PUBLISHED_KEYS as RESNET9_KEYS
 from gaitbench.losses import batch_all_triplet, part_cross_entropy
 from gaitbench.model import GaitBatch, GaitModel, GaitOutput, InputSpec, labels_of, logits_of
 from gaitbench.recipe import AugmentConfig, ClipConfig, OptimizerConfig, Preset, Recipe, ScheduleConfig, Stage
+from gaitbench_baselines import gait_challenge
 from gaitbench_baselines.raster_input import on_real_frames, raster_input
 
 __all__ = ["LIDARGAIT_PRESETS", "PRESETS", "PUBLISHED_KEYS", "GaitBase", "GaitBaseConfig", "LidarGaitConfig"]
@@ -183,8 +184,6 @@ def _quick(iterations: int, clips: ClipConfig, augment: AugmentConfig) -> Recipe
 
 
 _USF_GAIT17: dict[str, object] = {"height_px": 32, "width_px": 22, "strides": (1, 2, 1, 1)}
-_USF_CLIPS = ClipConfig(subjects_per_batch=16, sequences_per_subject=4, num_frames=6)
-_USF_AUGMENT = AugmentConfig(shift=0.5, rescale=0.8, rescale_fraction=0.12, erase=0.3, erase_area=(0.02, 0.2))
 
 _SHORT, _MEDIUM, _LONG = (20_000, 40_000, 50_000), (60_000, 80_000, 100_000), (80_000, 120_000, 150_000)
 _CASIA_B = _paper(60_000, _SHORT, _clips(8, 16), AugmentConfig(rotate=0.3, erase=0.3))
@@ -223,12 +222,12 @@ PRESETS: dict[str, Preset] = {
     ),
     "quick@usf-gait17": Preset(
         config={**_USF_GAIT17, "channels": (16, 32, 64, 128), "embedding_width": 128},
-        recipe=_quick(400, _USF_CLIPS, _USF_AUGMENT),
+        recipe=_quick(400, gait_challenge.CLIPS, gait_challenge.AUGMENT),
         note="quarter width, at the tensors' 32x22 pixels, short training",
     ),
     "long@usf-gait17": Preset(
         config={**_USF_GAIT17, "channels": (32, 64, 128, 256), "embedding_width": 256},
-        recipe=_quick(1000, _USF_CLIPS, _USF_AUGMENT),
+        recipe=_quick(1000, gait_challenge.CLIPS, gait_challenge.AUGMENT),
         note="half width, at the tensors' 32x22 pixels, about a quarter of an hour of training on a CPU",
     ),
 }

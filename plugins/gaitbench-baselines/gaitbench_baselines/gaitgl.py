@@ -17,6 +17,7 @@ from gaitbench.layers import SeparateBNNeck, SeparateFC, clear_padding, init_par
 from gaitbench.losses import batch_all_triplet, part_cross_entropy
 from gaitbench.model import GaitBatch, GaitModel, GaitOutput, InputSpec, labels_of, logits_of
 from gaitbench.recipe import AugmentConfig, ClipConfig, OptimizerConfig, Preset, Recipe, ScheduleConfig, Stage
+from gaitbench_baselines.gait_challenge import on_gait_challenge
 from gaitbench_baselines.raster_input import clip_input, silhouettes
 from gaitbench_baselines.strips import strip_wise
 
@@ -335,3 +336,4 @@ PRESETS: dict[str, Preset] = {
     ),
 }
 """Presets by name; ``NAME@DATASET`` goes before ``NAME`` on that dataset."""
+PRESETS["quick@usf-gait17"] = on_gait_challenge(PRESETS["quick"], num_frames=9)

@@ -16,6 +16,7 @@ from gaitbench.layers import SeparateFC, horizontal_pyramid_pool, init_parameter
 from gaitbench.losses import batch_all_triplet
 from gaitbench.model import GaitBatch, GaitModel, GaitOutput, InputSpec, labels_of
 from gaitbench.recipe import AugmentConfig, ClipConfig, OptimizerConfig, Preset, Recipe, ScheduleConfig, Stage
+from gaitbench_baselines import gait_challenge
 from gaitbench_baselines.raster_input import raster_input
 
 __all__ = ["PRESETS", "PUBLISHED_KEYS", "GaitSet", "GaitSetConfig"]
@@ -211,11 +212,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "quick@usf-gait17": Preset(
         config={"channels": (16, 32, 64), "stem_stride": 2, "embedding_width": 128},
-        recipe=_quick(
-            400,
-            AugmentConfig(shift=0.5, rescale=0.8, rescale_fraction=0.12, erase=0.3, erase_area=(0.02, 0.2)),
-            ClipConfig(subjects_per_batch=16, sequences_per_subject=4, num_frames=6),
-        ),
+        recipe=_quick(400, gait_challenge.AUGMENT, gait_challenge.CLIPS),
         note="32x22 pixels repeated to 64x44, half width, first convolution with stride 2, short training",
     ),
 }

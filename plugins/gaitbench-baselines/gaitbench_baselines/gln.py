@@ -16,6 +16,7 @@ from gaitbench.layers import SeparateFC, horizontal_pyramid_pool, init_parameter
 from gaitbench.losses import batch_all_triplet, part_cross_entropy
 from gaitbench.model import GaitBatch, GaitModel, GaitOutput, InputSpec, labels_of, logits_of
 from gaitbench.recipe import AugmentConfig, ClipConfig, OptimizerConfig, Preset, Recipe, ScheduleConfig, Stage
+from gaitbench_baselines.gait_challenge import on_gait_challenge
 from gaitbench_baselines.raster_input import raster_input, silhouettes
 
 __all__ = ["PRESETS", "PUBLISHED_KEYS", "Gln", "GlnConfig"]
@@ -293,3 +294,4 @@ PRESETS: dict[str, Preset] = {
     ),
 }
 """Presets by name; ``NAME@DATASET`` goes before ``NAME`` on that dataset."""
+PRESETS["quick@usf-gait17"] = on_gait_challenge(PRESETS["quick"], iterations=(300, 80))

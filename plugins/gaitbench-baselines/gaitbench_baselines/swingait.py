@@ -16,6 +16,7 @@ from gaitbench.layers import frame_wise
 from gaitbench.model import GaitBatch, GaitOutput, InputSpec
 from gaitbench.recipe import ClipConfig, OptimizerConfig, Preset, Recipe, ScheduleConfig, Stage
 from gaitbench_baselines.deepgaitv2 import DATA_AUGMENTATION, Stages, Stem, quick_recipe, stage_keys
+from gaitbench_baselines.gait_challenge import on_gait_challenge
 from gaitbench_baselines.part_network import HEAD_KEYS, PartNetwork, PartNetworkConfig
 from gaitbench_baselines.raster_input import clip_input, silhouettes
 from gaitbench_baselines.video_swin import PUBLISHED_KEYS as SWIN_KEYS
@@ -198,3 +199,4 @@ PRESETS: dict[str, Preset] = {
     ),
 }
 """Presets by name; ``NAME@DATASET`` goes before ``NAME`` on that dataset."""
+PRESETS["quick@usf-gait17"] = on_gait_challenge(PRESETS["quick"])
