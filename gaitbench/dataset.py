@@ -27,8 +27,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
@@ -399,6 +397,9 @@ class _Folder:
             raise DatasetError(f"{self.root} has no stream {name}, only {have}; {step}") from None
 
     def manifest_rows(self, name: str) -> pa.Table:
+        # Workers that prepare data start without these two libraries, which take longer to import than numpy.
+        import pyarrow.compute as pc
+
         self.stream(name)
         return self._manifest.filter(pc.equal(self._manifest["modality"], name))
 
@@ -459,6 +460,8 @@ def _read_table(root: Path, card: PreparedCard) -> SequenceTable:
 
 def _read_manifest(root: Path, card: PreparedCard) -> pa.Table:
     check_sizes(root, [entry for stream in card.prepared.values() for entry in stream.shards])
+    import pyarrow.parquet as pq
+
     # Arrow's reader threads may abort the process at exit (apache/arrow issue 34314): read without any.
     content = pa.BufferReader(_read_checked(root, card.manifest))
     with pq.ParquetFile(content, pre_buffer=False) as file:

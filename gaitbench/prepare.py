@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from gaitbench.atomic import make_folder, output_errors, remove_leftovers, write_bytes, write_json
 from gaitbench.card import (
@@ -274,6 +273,8 @@ def _finish(
 
 
 def _manifest_bytes(out: Path, card: DatasetCard, streams: dict[str, PreparedStream]) -> bytes:
+    import pyarrow.parquet as pq
+
     schema = pa.schema(
         [
             ("modality", pa.dictionary(pa.int32(), pa.string())),
