@@ -163,6 +163,7 @@ class TreeBuilder(DatasetBuilder):
         infos = [self.describe(names, layout) for names in _walk(self._root(), layout, self._leave_out)]
         if layout.refine is not None:
             infos = layout.refine(infos)
+        self._tell_late_streams(infos)
         return infos
 
     def frames(self, sequences: Sequence[SequenceInfo], modality: str) -> Iterator[Frames | Absent]:
@@ -277,6 +278,18 @@ class TreeBuilder(DatasetBuilder):
                     return folder
         return None
 
+    def _tell_late_streams(self, infos: Sequence[SequenceInfo]) -> None:
+        """Count the files of streams that the first folders have none of, as the card does not name such streams."""
+        late = [files for files in self.layout.streams if files.modality not in self._streams]
+        for info in infos if late else ():
+            for files in late:
+                if _has(folder := self._folder(info, files), files.pattern):
+                    reason = (
+                        f"files {files.pattern} in some folders, of which the first {_PROBED} have none, so that there "
+                        f"is no {files.modality}"
+                    )
+                    self._leave_out(f"{folder.relative_to(self._root())}/{files.pattern}", reason)
+
     def _folder(self, info: SequenceInfo, files: StreamFiles, layout: Layout | None = None) -> Path:
         return self._root() / (files.folder or (layout or self.layout).folder)(info)
 
@@ -304,10 +317,12 @@ def _walk(root: Path, layout: Layout, leave_out: Callable[[str, str], None]) -> 
             return
         try:
             with os.scandir(root / place) as scanned:
-                entries = sorted((entry.name, entry.is_dir()) for entry in scanned)
+                entries = sorted((entry.name, _is_folder(entry)) for entry in scanned)
         except OSError as error:
-            leave_out(place or ".", f"a folder that cannot be listed ({error.strerror})")
-            return
+            raise DatasetError(
+                f"{root / place} cannot be listed ({error.strerror}), so that nobody knows what is missing; make it "
+                "readable, or move it away"
+            ) from error
         num_folders = 0
         for name, is_folder in entries:
             inner = f"{place}/{name}" if place else name
@@ -332,6 +347,13 @@ def _walk(root: Path, layout: Layout, leave_out: Callable[[str, str], None]) -> 
             leave_out(place or ".", f"a folder without the folders of level {depth + 1}")
 
     yield from descend("", 0, [(levels, {}) for levels in rows])
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle
+        return False
 
 
 def _has(folder: Path, pattern: str) -> bool:

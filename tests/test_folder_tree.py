@@ -1,5 +1,6 @@
 """Datasets in folders: which layout, which sequences, which files, and everything that is not there said."""
 
+import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -208,14 +209,38 @@ def test_an_unreadable_file_is_one_broken_sequence(tmp_path: Path) -> None:
     assert "cannot be read: Is a directory" in frames.reason
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
-def test_an_unlistable_folder_is_told(tmp_path: Path) -> None:
+def test_an_unlistable_folder_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write(tmp_path, {"001/nm-01/090/x.txt": "abc", "002/nm-01/090/x.txt": "abc"})
-    (tmp_path / "001").chmod(0)
+    scandir = os.scandir
+
+    def refusing(path: Path) -> "os._ScandirIterator[str]":
+        if path.name == "002":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", refusing)
+    with pytest.raises(DatasetError, match=r"002 cannot be listed \(Permission denied\).*make it readable"):
+        build(source).sequences()
+
+
+def test_a_link_in_a_circle_is_told_and_nothing_else_is_lost(tmp_path: Path) -> None:
+    source = write(tmp_path, {"001/nm-01/090/x.txt": "abc"})
+    (tmp_path / "002").symlink_to("002")
     builder = build(source)
-    assert len(builder.sequences()) == 1
-    assert "cannot be listed" in builder.left_out()[0].reason
-    (tmp_path / "001").chmod(0o700)
+    assert [info.sequence_id for info in builder.sequences()] == ["001-nm-01-090"]
+    assert [each.examples for each in builder.left_out()] == [("002",)]
+
+
+def test_a_stream_that_only_late_folders_have_is_told(tmp_path: Path) -> None:
+    files = {f"{number:03d}/nm-01/090/x.txt": "abc" for number in range(60)}
+    beside = {f"p/{number:03d}/p.txt": "abc" for number in (55, 58)}
+    turned = {f"v090/{name[:3]}/x.txt": content for name, content in files.items()}
+    builder = build(write(tmp_path, {**turned, **beside}), layout="turned")
+    assert set(builder.card().streams) == {"silhouette"}
+    builder.sequences()
+    told = {each.reason: each for each in builder.left_out()}
+    late = next(told[reason] for reason in told if "no parsing" in reason)
+    assert (late.num, late.examples) == (2, ("p/058/p.txt", "p/055/p.txt"))
 
 
 def test_what_the_recording_lacks_is_no_defect(tmp_path: Path) -> None:

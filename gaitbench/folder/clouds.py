@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gaitbench.errors import DatasetError
+from gaitbench.folder.cloud_files import check_cloud
 from gaitbench.folder.files import kind_of
 from gaitbench.folder.rasters import frames_in_arrays
 from gaitbench.reading.child import in_child
@@ -55,11 +56,17 @@ def load_clouds(folder: str, names: Sequence[str]) -> list[NDArray[Any]]:
         path = Path(folder, name)
         with reading(path):
             check_regular_file(path, _MOST_BYTES)
-            cloud = open3d.io.read_point_cloud(str(path), remove_nan_points=True, remove_infinite_points=True)
+            num_points = check_cloud(path)
+            cloud = open3d.io.read_point_cloud(str(path), remove_nan_points=False, remove_infinite_points=False)
             points = np.asarray(cloud.points, np.float64)
-            if not len(points):
+            if len(points) != num_points:
                 # Open3D gives an empty cloud for what it cannot read.
-                raise DatasetError(f"{path} has no points, or is no PCD or PLY file that Open3D can read")
+                raise DatasetError(
+                    f"{path} has {num_points:,} points, of which Open3D reads {len(points):,}; convert it"
+                )
+            points = points[np.isfinite(points).all(axis=1)]
+            if not len(points):
+                raise DatasetError(f"{path} has no points, or none with a position")
             clouds.append(points)
     return clouds
 

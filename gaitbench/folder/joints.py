@@ -140,7 +140,7 @@ def _table(path: Path, *, is_flat: bool) -> NDArray[np.float32]:
     with reading(path):
         start = read_regular_file(path, TextLimits().num_bytes)[: 2**20].decode("utf-8-sig", "replace")
     names = [word.strip().strip('"').lower() for word in start.partition("\n")[0].split(",")]
-    has_header = not all(_is_number(name) for name in names)
+    has_header = not any(_is_number(name) for name in names)  # a word among numbers is a broken frame
     table = read_table(path, has_header=has_header)
     if has_header and len(names) == table.shape[1]:
         table = table[:, [name not in _BESIDE for name in names]]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gaitbench.card import LeftOut
+from gaitbench.errors import DatasetError
 
 __all__ = ["Tally", "Walk", "scan"]
 
@@ -123,10 +124,12 @@ class _Scan:
         """Names at one level and where they lie, sorted; whatever else is there is told."""
         try:
             with os.scandir(self.root / folder) as scanned:
-                entries = sorted((entry.name, entry.is_dir(), entry.is_symlink()) for entry in scanned)
+                entries = sorted((entry.name, _is_folder(entry), entry.is_symlink()) for entry in scanned)
         except OSError as error:
-            self.tally.add(folder or ".", f"a folder that cannot be listed ({error.strerror})")
-            return []
+            raise DatasetError(
+                f"{self.root / folder} cannot be listed ({error.strerror}), so that nobody knows what is missing; make "
+                "it readable, or move it away"
+            ) from error
         level, is_last = self.levels[depth], depth + 1 == len(self.levels)
         found: dict[str, str] = {}
         files = []
@@ -162,3 +165,10 @@ class _Scan:
         for level, name in zip((level for level in self.levels if level != "modality"), names, strict=True):
             words[level] = f"{words[level]}-{name}" if level in words else name
         return Walk("/".join(names), **{"condition": "walk", "view": "any", **words})
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle
+        return False

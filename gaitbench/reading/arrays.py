@@ -36,9 +36,9 @@ class ArrayLimits:
     num_arrays: int = 10_000
     """Members of an ``.npz`` file."""
     ratio: float = 300.0
-    """Unpacked bytes per packed byte of a member; masks of people come out below 100."""
+    """Unpacked bytes per packed byte of a member, and of all together; masks of people come out below 100."""
     bytes_without_ratio: int = 64 * 2**20
-    """Members up to this size may be packed any tighter: an empty mask packs to nearly nothing."""
+    """Up to this size they may be packed any tighter: an empty mask packs to nearly nothing."""
 
 
 def read_npy(path: Path | str, *, limits: ArrayLimits | None = None) -> NDArray[np.generic]:
@@ -138,6 +138,11 @@ def check_members(path: Path, members: list[zipfile.ZipInfo], limits: ArrayLimit
                 f"{path}: {member.filename} unpacks {member.compress_size:,} bytes to {member.file_size:,}, as a zip "
                 f"bomb does; write it again without compression if it is sound"
             )
+    if total > max(limits.bytes_without_ratio, limits.ratio * path.stat().st_size):
+        raise DatasetError(
+            f"{path} unpacks {path.stat().st_size:,} bytes to {total:,}, as a zip bomb does; write it again without "
+            "compression if it is sound"
+        )
 
 
 def _read_objects(file: IO[bytes], size: int, where: str) -> Pickled:

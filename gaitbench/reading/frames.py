@@ -241,7 +241,8 @@ def _to_float32(array: NDArray[np.generic], where: str) -> NDArray[np.float32]:
     if array.dtype.kind not in "iuf":
         raise DatasetError(f"{where} holds {array.dtype}, no numbers")
     _check_finite(array, where)
-    single = array.astype(np.float32)
+    with np.errstate(over="ignore"):  # infinite values are refused below
+        single = array.astype(np.float32)
     if array.dtype.itemsize > 4:
         _check_finite(single, f"{where}, as float32,")
     return single

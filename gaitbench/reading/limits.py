@@ -18,7 +18,7 @@ from types import FrameType
 
 from gaitbench.errors import DatasetError, GaitbenchError
 
-__all__ = ["ProcessLimits", "check_regular_file", "limit_process", "read_regular_file", "reading"]
+__all__ = ["ProcessLimits", "check_regular_file", "is_limited", "limit_process", "read_regular_file", "reading"]
 
 _STATUS = Path("/proc/self/status")
 _MAPPED_BYTES = 8 * 2**30
@@ -62,6 +62,11 @@ def limit_process(limits: ProcessLimits | None = None) -> None:
     _lower(resource.RLIMIT_CORE, 0)
     signal.signal(signal.SIGPROF, _on_time_is_up)
     _State.seconds = limits.seconds_per_file
+
+
+def is_limited() -> bool:
+    """Whether :func:`limit_process` was called in this process, which may then read files of others by itself."""
+    return _State.seconds is not None
 
 
 @contextlib.contextmanager

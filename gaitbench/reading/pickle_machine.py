@@ -70,7 +70,8 @@ _DTYPES = {
 class PickledArray:
     """An array of the pickle.
 
-    Its ``value`` is None until the pickle has said what is in it, and a list for an array of objects.
+    Its ``value`` is None until the pickle has said what is in it, and a list for an array of objects. It has the byte
+    order of the file.
     """
 
     __hash__ = None  # type: ignore[assignment]
@@ -89,7 +90,7 @@ class _DType:
 class _Machine:
     """Stack, marks and memo, as the pickle's instructions need them. Values carry no behaviour."""
 
-    __slots__ = ("data", "marked", "memo", "size", "stack", "view")
+    __slots__ = ("data", "marked", "memo", "size", "stack", "uncopied", "view")
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -98,6 +99,14 @@ class _Machine:
         self.stack: list[Any] = []
         self.marked: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
+        self.uncopied = self.size
+
+    def encode(self, text: str) -> memoryview:
+        """The bytes that a text stands for, the only copies that are made: no more of them than the file has."""
+        self.uncopied -= len(text)
+        if self.uncopied < 0:
+            raise PickleError("encodes the same text again and again; it is made to exhaust the reader")
+        return memoryview(text.encode("latin-1"))
 
     def end(self, position: int, length: int) -> int:
         """Where ``length`` bytes from ``position`` end; the file must have them."""
@@ -185,8 +194,7 @@ def _build_array(data: object, dtype: object, shape: object, order: str) -> Pick
     flat = np.frombuffer(data, type_)
     if dtype.code == "b1" and int(flat.view(np.uint8).max()) > 1:
         raise PickleError("holds truth values other than 0 and 1; it is damaged")
-    array = flat.reshape(shape, order="F" if order == "F" else "C")
-    return PickledArray(array if type_.isnative else array.astype(type_.newbyteorder("=")))
+    return PickledArray(flat.reshape(shape, order="F" if order == "F" else "C"))
 
 
 def _build_list(data: object, shape: tuple[object, ...]) -> PickledArray:
@@ -282,7 +290,7 @@ def _call(m: _Machine, at: int) -> int:
             raise PickleError("holds a number that is an object; it is damaged")
         made = built.item()
     elif function is _ENCODE and arguments[1:] == ("latin1",):
-        made = memoryview(arguments[0].encode("latin-1"))
+        made = m.encode(arguments[0])
     elif function is _BYTES and arguments == ():
         made = memoryview(b"")
     else:

@@ -98,7 +98,7 @@ def unpickled(data: bytes, where: str, limits: PickleLimits) -> Pickled:
         DatasetError: It is damaged, or holds anything but arrays, numbers, words, and lists and dicts of them.
     """
     try:
-        return _Conversion(limits).convert(run(data, limits.num_instructions), 0)
+        return _Conversion(limits, len(data)).convert(run(data, limits.num_instructions), 0)
     except PickleError as error:
         raise DatasetError(f"{where} {error}") from error
 
@@ -106,9 +106,10 @@ def unpickled(data: bytes, where: str, limits: PickleLimits) -> Pickled:
 class _Conversion:
     """From the machine's values to ours; counts them, because few instructions can make lists that share lists."""
 
-    def __init__(self, limits: PickleLimits) -> None:
+    def __init__(self, limits: PickleLimits, num_bytes: int) -> None:
         self._limits = limits
         self._left = limits.num_values
+        self._uncopied = num_bytes
 
     def convert(self, value: Any, depth: int) -> Pickled:
         self._left -= 1
@@ -119,6 +120,8 @@ class _Conversion:
                 raise PickleError("holds an array without content; it is damaged")
             if isinstance(value.value, list):
                 return self._convert_items(value.value, depth)
+            if not value.value.dtype.isnative:
+                value.value = self._native(value.value)
             value.value.flags.writeable = False
             return value.value
         if value is None or isinstance(value, int | float | str):
@@ -132,6 +135,13 @@ class _Conversion:
             return str(value, "latin-1")
         what = "bytes" if isinstance(value, memoryview) else f"a bare {getattr(value, 'text', 'numpy.dtype')}"
         raise PickleError(f"holds {what} where an array belongs; save the data as arrays")
+
+    def _native(self, array: NDArray[np.generic]) -> NDArray[np.generic]:
+        """A copy in this machine's byte order; arrays that share bytes cannot take more memory than the file."""
+        self._uncopied -= array.nbytes
+        if self._uncopied < 0:
+            raise PickleError("holds the same bytes in many arrays; it is made to exhaust the reader")
+        return array.astype(array.dtype.newbyteorder("="))
 
     def _convert_items(self, values: "list[Any] | tuple[Any, ...]", depth: int) -> list[Pickled]:
         self._check_depth(depth)

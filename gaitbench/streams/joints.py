@@ -16,7 +16,7 @@ from gaitbench.reading.frames import to_joints
 from gaitbench.reading.text import read_people, read_table
 from gaitbench.reading.unpickle import read_pickle
 from gaitbench.sequence import Absent, SequenceInfo
-from gaitbench.streams.pickled import read_array
+from gaitbench.streams.pickled import first_frame, read_array
 from gaitbench.tree import StreamFiles
 
 __all__ = [
@@ -163,10 +163,10 @@ def holds_joints(folder: Path) -> bool:
     """Tell whether the pickle of a folder holds joints and no masks, as their names do not."""
     for path in sorted(folder.glob("*.pkl")):
         try:
-            frames = read_pickle(path)
+            frame = first_frame(path)
         except DatasetError:
             return False
-        shape = np.shape(frames[0]) if isinstance(frames, list) and frames else np.shape(frames)[1:]  # type: ignore[arg-type]
+        shape = () if frame is None else frame.shape
         return len(shape) == 2 and shape[0] in (_NUM_JOINTS, len(COCO_OF_18) + 1) and shape[1] in (2, 3)
     return False
 

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gaitbench.errors import DatasetError
+from gaitbench.reading.child import in_child
+from gaitbench.reading.limits import is_limited
 from gaitbench.reading.unpickle import read_pickle
 from gaitbench.sequence import Absent
 
-__all__ = ["read_array", "read_list"]
+__all__ = ["first_frame", "read_array", "read_list"]
 
 
 def read_array(path: Path) -> NDArray[np.generic] | Absent:
@@ -64,6 +66,22 @@ def read_list(path: Path) -> NDArray[np.generic] | list[NDArray[np.generic]] | A
     if value.ndim == 0:
         raise DatasetError(f"{path} holds a single number, not an array with the frames")
     return value if len(value) else _empty(path)
+
+
+def first_frame(path: Path) -> NDArray[np.generic] | None:
+    """Look at a pickle before it is decided how the dataset is read: apart from the program, wherever that runs.
+
+    Returns:
+        The first of its frames; None where there is none.
+
+    Raises:
+        DatasetError: As for :func:`read_list`.
+    """
+    if not is_limited():
+        found: NDArray[np.generic] | None = in_child("gaitbench.streams.pickled:first_frame", path)
+        return found
+    frames = read_list(Path(path))
+    return None if isinstance(frames, Absent) else np.asarray(frames[0])
 
 
 def _empty(path: Path) -> Absent:

@@ -6,7 +6,7 @@ somebody asks for black and white, which takes an eighth of the space.
 Axes: T frames, H rows, W columns.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -116,7 +116,7 @@ def raw_silhouettes(
             return Absent(f"{paths[0].parent} has no frame, only {paths[0].name}", is_defect=not may_lack)
         images = (read_image(path, "grey") for path in wanted)
         if treatment == "align":
-            frames = _cut_columns(align_all(images, size_px[0]).frames, size_px[1])
+            frames = _cut_columns(align_all(_not_dark(images, wanted), size_px[0]).frames, size_px[1])
         else:
             frames = _same_size(list(images), wanted, size_px, may_scale=treatment == "resize")
         if not len(frames):
@@ -261,6 +261,18 @@ def _labels(maps: NDArray[np.generic], where: Path) -> NDArray[np.uint8]:
             f"{where} holds values from {maps.min():g} to {maps.max():g}, not ids of body parts (whole, 0 to 255)"
         )
     return ids[:, None]
+
+
+def _not_dark(images: Iterable[NDArray[np.uint8]], paths: Sequence[Path]) -> Iterator[NDArray[np.uint8]]:
+    """The same images, unless nothing in any of them is brighter than 1: such masks would pass for empty frames."""
+    brightest = 0
+    for image in images:
+        brightest = max(brightest, int(image.max()))
+        yield image
+    if brightest == 1:
+        raise DatasetError(
+            f"{paths[0].parent} holds masks of 0 and 1, where 0 to 255 are expected; multiply their pixels by 255"
+        )
 
 
 def _cut_columns(frames: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:

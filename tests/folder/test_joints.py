@@ -93,6 +93,14 @@ def test_tables(tmp_path: Path, header: str, modality: str) -> None:
     np.testing.assert_allclose(read_joints([path], modality), JOINTS)
 
 
+def test_a_word_in_the_first_row_does_not_make_it_a_header(tmp_path: Path) -> None:
+    path = tmp_path / "walk.csv"
+    lines = [",".join(map(str, row.ravel().tolist())) for row in JOINTS]
+    path.write_text("\n".join(["abc" + lines[0].lstrip("-.0123456789"), *lines[1:]]))
+    with pytest.raises(DatasetError, match=r"walk\.csv, line 1: 'abc,.* is not made of numbers"):
+        read_joints([path], "skeleton2d")
+
+
 def test_joints_without_a_confidence(tmp_path: Path) -> None:
     save_array(tmp_path / "walk.npy", JOINTS[..., :2])
     found = read_joints([tmp_path / "walk.npy"], "skeleton2d")

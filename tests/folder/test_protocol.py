@@ -6,7 +6,7 @@ import pytest
 from gaitbench.errors import ProtocolError
 from gaitbench.folder.options import FolderOptions
 from gaitbench.folder.protocol import FOLDER, folder_protocol
-from gaitbench.protocol import Protocol, explain
+from gaitbench.protocol import Protocol, protocol_text
 from gaitbench.sequence import SequenceInfo
 from gaitbench.table import SequenceTable
 
@@ -41,7 +41,7 @@ def test_a_hash_divides_and_the_record_names_the_words() -> None:
     again = table(PEOPLE[::-1])
     assert FOLDER.for_table(again) == protocol, "order does not matter"
     assert Protocol.model_validate_json(protocol.model_dump_json()) == protocol
-    assert explain(FOLDER)
+    assert protocol_text(FOLDER)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """Which folders are walks, and what is told of the others."""
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
+from gaitbench.errors import DatasetError
 from gaitbench.folder.scan import Tally, Walk, scan
 
 LEVELS = ("subject", "condition", "view")
@@ -71,6 +73,28 @@ def test_names_that_differ_in_case_or_accents_only(tmp_path: Path) -> None:
     assert told == {
         "a name that differs from another one beside it in case or in the writing of accents only": ("Jos\u00e9", "s1")
     }
+
+
+def test_a_folder_that_cannot_be_listed_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = make(tmp_path, "a/nm/090/", "b/nm/090/")
+    scandir = os.scandir
+
+    def refusing(path: Path) -> "os._ScandirIterator[str]":
+        if path.name == "b":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", refusing)
+    with pytest.raises(DatasetError, match=r"b cannot be listed \(Permission denied\).*make it readable"):
+        found(root)
+
+
+def test_a_link_in_a_circle_is_told_and_nothing_else_is_lost(tmp_path: Path) -> None:
+    root = make(tmp_path, "a/nm/090/")
+    (root / "b").symlink_to("b")
+    walks, told = found(root)
+    assert [walk.place for walk in walks] == ["a/nm/090"]
+    assert told == {"a file at level 1 (subject), where folders are expected": ("b",)}
 
 
 def test_hostile_names_and_strangers_are_told(tmp_path: Path) -> None:

@@ -67,6 +67,14 @@ def test_limits(tmp_path: Path) -> None:
         read_npz(path)
 
 
+def test_a_bomb_in_many_small_members(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, **{str(number): np.zeros(100_000, np.uint8) for number in range(20)})
+    with pytest.raises(DatasetError, match=r"a\.npz unpacks [\d,]+ bytes to 2,002,560, as a zip bomb does"):
+        read_npz(path, limits=ArrayLimits(bytes_without_ratio=200_000))
+    assert len(read_npz(path)) == 20
+
+
 def test_members_that_share_their_bytes(tmp_path: Path) -> None:
     """A bomb without any ratio: many entries of the directory point to one content."""
     one = hostile.zip_of({"a.npy": hostile.npy(ARRAYS[0])}, zipfile.ZIP_STORED)

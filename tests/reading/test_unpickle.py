@@ -227,6 +227,27 @@ def test_limits(path: Path) -> None:
             read_pickle(path, limits=limits)
 
 
+def test_a_text_that_is_encoded_again_and_again(path: Path) -> None:
+    text = b"V" + b"a" * 1000 + b"\np1\n0"
+    path.write_bytes(text + b"(" + b"c_codecs\nencode\n(g1\nVlatin1\ntR" * 50 + b"l.")
+    with pytest.raises(DatasetError, match=r"walk\.pkl encodes the same text again and again"):
+        read_pickle(path)
+
+
+@pytest.mark.parametrize(("num_arrays", "is_read"), [pytest.param(1, True, id="one"), pytest.param(50, False, id="50")])
+def test_arrays_that_share_bytes_of_the_other_order(path: Path, num_arrays: int, is_read: bool) -> None:
+    content = np.arange(500, dtype=">u2")
+    data = b"B" + struct.pack("<I", content.nbytes) + content.tobytes() + b"q\x000"
+    dtype = b"cnumpy\ndtype\n(X\x02\0\0\0u2tR(K\x03X\x01\0\0\0>NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tbq\x010"
+    array = b"cnumpy.core.numeric\n_frombuffer\n(h\x00h\x01M\xf4\x01\x85X\x01\0\0\0CtR"
+    path.write_bytes(data + dtype + b"(" + array * num_arrays + b"l.")
+    if is_read:
+        assert_same(read_pickle(path), [content])
+    else:
+        with pytest.raises(DatasetError, match=r"walk\.pkl holds the same bytes in many arrays"):
+            read_pickle(path)
+
+
 def test_what_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"none\.pkl cannot be read: No such file"):
         read_pickle(tmp_path / "none.pkl")

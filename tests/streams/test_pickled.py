@@ -1,6 +1,7 @@
 """Pickles with the frames of one sequence."""
 
 import pickle
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from gaitbench.errors import DatasetError
 from gaitbench.sequence import Absent
-from gaitbench.streams.pickled import read_array, read_list
+from gaitbench.streams.pickled import first_frame, read_array, read_list
 
 FRAMES = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
 
@@ -59,3 +60,21 @@ def test_anything_else_is_refused_with_the_file(path: Path, value: object, messa
     path.write_bytes(pickle.dumps(value))
     with pytest.raises(DatasetError, match=rf"a\.pkl.*{message}"):
         read_array(path)
+
+
+@pytest.mark.parametrize("value", [np.ones((3, 17, 2)), [np.ones((17, 2)), np.zeros((5, 2))]])
+def test_first_frame_is_read_apart_from_the_program(tmp_path: Path, value: object) -> None:
+    path = tmp_path / "000.pkl"
+    path.write_bytes(pickle.dumps(value))
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    np.testing.assert_array_equal(first_frame(path), np.ones((17, 2)))
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime > before
+
+
+def test_first_frame_of_nothing_and_of_a_gadget(tmp_path: Path) -> None:
+    path = tmp_path / "000.pkl"
+    path.write_bytes(pickle.dumps([]))
+    assert first_frame(path) is None
+    path.write_bytes(pickle.dumps(print))
+    with pytest.raises(DatasetError, match=r"builtins\.print"):
+        first_frame(path)

@@ -168,6 +168,14 @@ def test_too_few_frames_and_nobody_are_no_defects(tmp_path: Path) -> None:
     assert raw_parsing("*.png", (32, 32), 25).read(nobody) == expected
 
 
+def test_masks_of_zeros_and_ones_do_not_pass_for_nobody(tmp_path: Path) -> None:
+    dark = pictures(tmp_path, [frame // np.uint8(255) for frame in walker()])
+    with pytest.raises(DatasetError, match="holds masks of 0 and 1, where 0 to 255 are expected"):
+        raw_silhouettes("*.png", (32, 32), 25).read(dark)
+    one_is_bright = [*pictures(tmp_path, walker(1), "b{}.png"), *dark]
+    assert len(raw_silhouettes("*.png", (32, 32), 25).read(one_is_bright)) == 1
+
+
 def test_part_ids_are_never_mixed(tmp_path: Path) -> None:
     maps = [np.where(frame > 0, np.arange(90, dtype=np.uint8) % 11 + 1, 0).astype(np.uint8) for frame in walker()]
     got = raw_parsing("*.png", (32, 22), 25).read(pictures(tmp_path, maps))

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gaitbench.errors import DatasetError
-from gaitbench.sequence import Absent, SequenceInfo
+from gaitbench.sequence import SequenceInfo
 from gaitbench.streams.depth import pickled_depth
 from gaitbench.streams.numbers import pickled_numbers
-from gaitbench.streams.pickled import read_list
+from gaitbench.streams.pickled import first_frame
 from gaitbench.streams.points import pickled_points
 from gaitbench.streams.rasters import pickled_rasters
 from gaitbench.streams.silhouettes import Edges, pickled_silhouettes
@@ -81,11 +81,11 @@ class FreeGait(TreeBuilder):
             for info in self._first(bare) if self.source is not None else ():
                 for path in sorted((self._root() / places[kind](info)).glob(pattern[kind])):
                     try:
-                        frames = read_list(path)
+                        frame = first_frame(path)
                     except DatasetError:  # told when this sequence is read
                         continue
-                    if not isinstance(frames, Absent):
-                        return np.asarray(frames[0])
+                    if frame is not None:
+                        return frame
             return None
 
         mask, joints, body = peek("image"), peek("kp3d"), peek("smpl")

@@ -138,6 +138,12 @@ class LidarGaitPP(GaitModel):
         self.head = SeparateFC(num_parts, config.point_width, config.embedding_width)
         self.neck = SeparateBNNeck(num_parts, config.embedding_width, config.num_classes)
 
+    @classmethod
+    def without_mirroring(cls, config: BaseModel) -> BaseModel:
+        """Without clips whose left and right are mirrored."""
+        assert isinstance(config, LidarGaitPPConfig)
+        return config.model_copy(update={"augment": config.augment.model_copy(update={"flip": 0.0})})
+
     @property
     def inputs(self) -> tuple[InputSpec, ...]:
         """Points in metres, z up."""

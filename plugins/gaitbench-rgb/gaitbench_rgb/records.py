@@ -35,6 +35,7 @@ CASIA_B_STAR = DatasetSpec(
     "for Better Practicality, ECCV 2022; and S. Yu, D. Tan, T. Tan, A Framework for Evaluating the Effect of View "
     "Angle, Clothing and Carrying Condition on Gait Recognition, ICPR 2006",
     redistribution=False,
+    population="casia-b",
 )
 CCGR_MINI = DatasetSpec(
     name="ccgr-mini",
