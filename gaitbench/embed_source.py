@@ -4,6 +4,8 @@ Axes: N sequences, T frames, D embedding width, P parts.
 """
 
 import contextlib
+import inspect
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +95,7 @@ def embed_dataset(
         ModelError: An embedding is NaN or infinite.
     """
     model.to(device)
-    modalities = [spec.modality for spec in model.inputs]
+    modalities = [spec.modality for spec in model.inputs if not spec.is_for_training]
     dataset = dataset.present(modalities)
     everything = np.arange(len(dataset))
     found = embed(model, dataset, everything, modalities, max_frames=max_frames, device=device, autocast=autocast)
@@ -111,7 +113,8 @@ def embed_arrays(
 
     The file has one array besides ``labels``, ``types``, ``views`` ``[N]`` (words that are kept with the embeddings;
     numbers of the rows and ``-`` without them): whatever :meth:`gaitbench.model.GaitModel.embed_raw` of the model
-    takes, such as silhouettes ``[N, T, H, W]`` in [0, 1].
+    takes, such as silhouettes ``[N, T, H, W]`` in [0, 1]. Where it takes several arrays, they are named as the model's
+    modalities, or stand in their order.
 
     Args:
         model: It is moved to the device.
@@ -120,22 +123,22 @@ def embed_arrays(
         autocast: Gives a context for mixed precision.
 
     Raises:
-        DatasetError: The file cannot be read, or has no or several arrays of input.
+        DatasetError: The file cannot be read, or has other arrays than the model takes.
         ShapeError: The input has not the axes that the model takes.
         ModelError: It does not fit the model, or an embedding is NaN or infinite.
     """
     path = Path(path)
     arrays = read_npz(path)
     inputs = {name: array for name, array in arrays.items() if name not in _ABOUT}
-    if len(inputs) != 1:
-        raise DatasetError(
-            f"{path} must have one array of network input besides {', '.join(_ABOUT)}; it has "
-            f"{', '.join(inputs) or 'none'}"
-        )
-    ((name, given),) = inputs.items()
-    if given.dtype.kind not in "fiub" or given.ndim < 2 or 0 in given.shape:
-        raise DatasetError(f"{path}: {name} must be numbers [N, T, ...], got {given.dtype} {list(given.shape)}")
-    number = len(given)
+    names = _in_order(model, inputs.keys(), path)
+    for name in names:
+        given = inputs[name]
+        if given.dtype.kind not in "fiub" or given.ndim < 2 or 0 in given.shape:
+            raise DatasetError(f"{path}: {name} must be numbers [N, T, ...], got {given.dtype} {list(given.shape)}")
+    number, length = inputs[names[0]].shape[:2]
+    if any(len(inputs[name]) != number for name in names):
+        sizes = ", ".join(f"{name} {list(inputs[name].shape)}" for name in names)
+        raise DatasetError(f"{path}: all inputs must be of the same sequences, got {sizes}")
     for key in _ABOUT:
         if key in arrays and arrays[key].shape != (number,):
             raise DatasetError(
@@ -149,26 +152,39 @@ def embed_arrays(
         view_deg=arrays.get("view_deg"),
     )
     model.to(device).eval()
-    size = max(1, FRAMES_PER_BATCH // given.shape[1])
+    size = max(1, FRAMES_PER_BATCH // length)
     parts = []
     with torch.inference_mode(), autocast(), track(number, "embed") as bar:
         for start in range(0, number, size):
-            x = torch.from_numpy(np.array(given[start : start + size], dtype=np.float32)).to(device)
-            parts.append(_embedded(model, x, path, name).float().cpu())
-            bar.advance(len(x))
+            rows = {name: np.array(inputs[name][start : start + size], dtype=np.float32) for name in names}
+            batch = {name: torch.from_numpy(row).to(device) for name, row in rows.items()}
+            parts.append(_embedded(model, batch, path).float().cpu())
+            bar.advance(len(parts[-1]))
     embeddings = torch.cat(parts).clone()
     check_embeddings(embeddings, table.sequence_id, type(model).__name__)
     return StoredEmbeddings(embeddings, table)
 
 
-def _embedded(model: GaitModel, x: Tensor, path: Path, name: str) -> Tensor:
+def _in_order(model: GaitModel, names: Collection[str], path: Path) -> list[str]:
+    """Names of the arrays in the order in which the model takes them."""
+    modalities = [spec.modality for spec in model.inputs if not spec.is_for_training]
+    takes = min(len(modalities), len(inspect.signature(model.embed_raw).parameters))
+    if len(names) != takes:
+        many = "one array" if takes == 1 else f"{takes} arrays"
+        raise DatasetError(
+            f"{path} must have {many} of network input besides {', '.join(_ABOUT)}; it has {', '.join(names) or 'none'}"
+        )
+    return modalities if set(modalities) == set(names) else list(names)
+
+
+def _embedded(model: GaitModel, batch: Mapping[str, Tensor], path: Path) -> Tensor:
     try:
-        embedding = model.embed_raw(x)
+        embedding = model.embed_raw(*batch.values())
     except (RuntimeError, IndexError) as error:
+        shapes = " and ".join(f"{name} {list(x.shape)}" for name, x in batch.items())
         raise ModelError(
-            f"{type(model).__name__} cannot read {name} {list(x.shape)} of {path}: {error}. See what its embed_raw "
-            "takes"
+            f"{type(model).__name__} cannot read {shapes} of {path}: {error}. See what its embed_raw takes"
         ) from error
-    if embedding.ndim != 3 or len(embedding) != len(x):
+    if embedding.ndim != 3 or len(embedding) != len(next(iter(batch.values()))):
         raise ModelError(f"{type(model).__name__}.embed_raw must give [N, D, P], got {list(embedding.shape)}")
     return embedding

@@ -5,8 +5,9 @@ The file's metadata says which model and configuration rebuild it, and where the
 
 import json
 import pickle
+import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,21 +15,28 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from torch import Tensor
 
 from gaitbench.checkpoint import apply_weights, load_tensors, save_tensors
 from gaitbench.digest import file_digest
 from gaitbench.errors import ModelError, RecordError, UsageError
-from gaitbench.layers.published_keys import rename_published
+from gaitbench.layers.published_keys import published_name, rename_published
 from gaitbench.model import GaitModel
 from gaitbench.recipe import Preset
 from gaitbench.registry import Registry, load_registry
 from gaitbench.specs import ModelSpec
+from gaitbench.towers.left_out import weights_left_out
 
-__all__ = ["Converted", "build_model", "convert_opengait", "load_weights", "save_weights"]
+__all__ = ["Converted", "build_model", "convert_opengait", "load_weights", "read_checkpoint", "save_weights"]
 
 _FORMAT = "gaitbench-weights-1"
 _STATE_NAMES = ("model", "state_dict", "model_state_dict")
+_MAX_NESTING = 3
+_WRAPPERS = ("module.", "_orig_mod.")
+"""What names begin with when the saved model was wrapped for several devices, or compiled."""
+_TRAINING_FIELDS = ("augment", "margin", "label_smoothing", "logit_scale", "triplets", "dropout", "num_classes")
+"""Fields of configurations that change no embedding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +55,8 @@ class Converted:
     """Trainable numbers."""
     num_tensors: int
     """Entries of the state."""
+    alternatives: Mapping[str, tuple[str, ...]]
+    """Other presets whose shapes fit as well, with the fields in which they differ; ``config`` decides between them."""
 
 
 def convert_opengait(
@@ -59,8 +69,10 @@ def convert_opengait(
 ) -> Converted:
     """Turn a published checkpoint into weights of ours.
 
-    The number of training subjects is read off the weights. The rest of the configuration is that of the first preset
-    that fits all shapes, ``paper`` first, unless ``config`` is given.
+    The number of training subjects is read off the weights. The rest of the configuration is that of a preset that fits
+    all shapes, unless ``config`` is given: where several do, of one for that number of subjects, then of one that
+    sets the fewest fields, ``paper`` first. Whole numbers are not learned: counters may be missing, and tables, such as
+    of window places, are the model's own.
 
     Args:
         checkpoint: A file of ``torch.save``: a state dict, or a dict with one under ``model``; or a safetensors file.
@@ -74,7 +86,8 @@ def convert_opengait(
         UnknownNameError: There is no such model.
         UsageError: The model has no published keys, or ``config`` does not fit.
         RecordError: The checkpoint cannot be read, or holds more than tensors.
-        ModelError: Keys are unknown or missing, or shapes fit no configuration; all of them are listed.
+        ModelError: Keys are unknown or missing, shapes fit no configuration, or entries are no finite fractions; all
+            of them are listed under their published names.
         OutputError: The file cannot be written.
     """
     registry = registry or load_registry()
@@ -84,17 +97,23 @@ def convert_opengait(
     path, out = Path(checkpoint), Path(out)
     if out.suffix != ".safetensors":
         raise UsageError(f"weights are written as safetensors; name the file {out.with_suffix('.safetensors')}")
-    published = _read_checkpoint(path)
+    published = read_checkpoint(path)
     patterns = registry.load(spec, "published_keys")
     assert isinstance(patterns, Mapping)
+    unknown = [key for key in published if not any(re.fullmatch(pattern, key) for pattern in patterns)]
     try:
-        names = rename_published(published, patterns)
+        # Where nothing has a place, what is missing says no more; else both are listed.
+        has_place = len(unknown) < len(published)
+        names = rename_published([key for key in published if not has_place or key not in unknown], patterns)
     except ModelError as error:
         raise ModelError(f"{path} is no checkpoint of {spec.name}: {error}") from error
-    weights = {names[key]: value for key, value in published.items()}
-    preset, fitting = _fitting_config(spec, registry, weights, config, str(path))
+    _check_numbers(published, names, str(path))
+    weights = {names[key]: published[key] for key in names}
+    preset, fitting, alternatives = _fitting_config(spec, registry, weights, config, str(path), names, unknown)
     built = _build(spec, registry, fitting)
-    apply_weights(built, weights, str(path))
+    own = {key: value for key, value in built.state_dict().items() if not value.is_floating_point()}
+    tables = {key: value for key, value in own.items() if value.ndim}
+    apply_weights(built, own | weights | tables, str(path))
     save_weights(out, built, spec.name, source={"file": path.name, "sha256": file_digest(path), "format": "opengait"})
     return Converted(
         path=out,
@@ -103,6 +122,7 @@ def convert_opengait(
         config=fitting.model_dump(mode="json"),
         num_parameters=sum(weight.numel() for weight in built.parameters()),
         num_tensors=len(weights),
+        alternatives=alternatives,
     )
 
 
@@ -146,7 +166,8 @@ def load_weights(path: Path | str, registry: Registry | None = None) -> tuple[st
         ) from error
     registry = registry or load_registry()
     spec = _model_spec(name, registry)
-    model = _build(spec, registry, _validated(spec, registry, config))
+    with weights_left_out():
+        model = _build(spec, registry, _validated(spec, registry, config))
     apply_weights(model, load_tensors(path), str(path))
     return name, model.eval()
 
@@ -168,16 +189,25 @@ def build_model(name: str, registry: Registry | None = None, config: Mapping[str
     return _build(spec, registry, _validated(spec, registry, config or {}))
 
 
-def _model_spec(name: str, registry: Registry) -> ModelSpec:
-    spec = registry.get("model", name)
-    assert isinstance(spec, ModelSpec)
-    return spec
+def read_checkpoint(path: Path, *, numbers: Collection[str] = ()) -> dict[str, Tensor]:
+    """Read somebody's checkpoint to the CPU: safetensors, or a state dict of ``torch.save``, bare or among others.
 
+    Args:
+        path: The file; it is read with ``weights_only=True``.
+        numbers: Keys that may hold plain numbers, which become tensors.
 
-def _read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """Published key to tensor."""
+    Returns:
+        Published key to tensor.
+
+    Raises:
+        RecordError: It cannot be read, holds more than tensors, or is no state dict.
+    """
     if path.suffix == ".safetensors":
-        return load_tensors(path)
+        try:
+            tensors: dict[str, Tensor] = load_file(path, device="cpu")
+            return tensors
+        except (OSError, SafetensorError) as error:
+            raise RecordError(f"{path} cannot be read as a checkpoint ({error})") from error
     try:
         with warnings.catch_warnings():
             # A file of another pickle protocol is refused below, with a better word than torch's.
@@ -185,34 +215,50 @@ def _read_checkpoint(path: Path) -> dict[str, Tensor]:
             warnings.filterwarnings("ignore", message="'torch.load' received a zip file", category=UserWarning)
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        named = re.search(r"GLOBAL (\S+)", str(error))
         raise RecordError(
-            f"{path} holds more than tensors and is not read, because unpickling runs the code that a file brings: "
-            f"{str(error).splitlines()[0]}. Save its state dict alone: torch.save(model.state_dict(), FILE)"
+            f"{path} holds more than tensors{f', {named[1]}' if named else ''}, or is damaged. It is not read, because "
+            "unpickling runs the code that a file brings. Save its state dict alone: "
+            "torch.save(model.state_dict(), FILE)"
         ) from error
     except Exception as error:  # torch's reader of old files lets anything through that a damaged one provokes
         raise RecordError(f"{path} cannot be read as a checkpoint ({type(error).__name__}: {error})") from error
-    for name in _STATE_NAMES:
-        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
+    for _ in range(_MAX_NESTING):
+        name = next((name for name in _STATE_NAMES if isinstance(content, Mapping) and name in content), None)
+        if name is not None and isinstance(content[name], Mapping):
             content = content[name]
-            break
     if not isinstance(content, Mapping) or not content:
         raise RecordError(f"{path} holds a {type(content).__name__} and no state dict; it is no model checkpoint")
-    if others := [str(key) for key, value in content.items() if not isinstance(value, Tensor)]:
+    state: dict[str, Tensor] = {
+        str(key): torch.tensor(value) if key in numbers and isinstance(value, int | float) else value
+        for key, value in content.items()
+    }
+    if others := [key for key, value in state.items() if not isinstance(value, Tensor)]:
         raise RecordError(
             f"{path} has {len(others)} entries that are no tensors (first: {', '.join(others[:3])}); it is no "
             "state dict"
         )
-    # Weights saved from a model that was wrapped for several devices.
-    prefix = "module."
-    if all(str(key).startswith(prefix) for key in content):
-        return {str(key).removeprefix(prefix): value for key, value in content.items()}
-    return {str(key): value for key, value in content.items()}
+    while prefix := next((prefix for prefix in _WRAPPERS if all(key.startswith(prefix) for key in state)), ""):
+        state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return state
+
+
+def _model_spec(name: str, registry: Registry) -> ModelSpec:
+    spec = registry.get("model", name)
+    assert isinstance(spec, ModelSpec)
+    return spec
 
 
 def _fitting_config(
-    spec: ModelSpec, registry: Registry, weights: Mapping[str, Tensor], config: Mapping[str, object] | None, where: str
-) -> tuple[str, BaseModel]:
-    """Name of a preset and the configuration whose shapes are those of the weights."""
+    spec: ModelSpec,
+    registry: Registry,
+    weights: Mapping[str, Tensor],
+    config: Mapping[str, object] | None,
+    where: str,
+    names: Mapping[str, str],
+    unknown: Collection[str],
+) -> tuple[str, BaseModel, dict[str, tuple[str, ...]]]:
+    """Name of a preset, the configuration whose shapes are those of the weights, and other presets that fit."""
     presets = registry.load(spec, "presets")
     assert isinstance(presets, dict)
     candidates: dict[str, Mapping[str, object]] = {}
@@ -226,13 +272,22 @@ def _fitting_config(
             # The weights know better for how many subjects they were trained.
             candidates[name] = {key: value for key, value in preset.config.items() if key != "num_classes"}
     failures: dict[str, str] = {}
+    fitting: dict[str, BaseModel] = {}
+    patterns = registry.load(spec, "published_keys")
+    assert isinstance(patterns, Mapping)
     for name, fields in candidates.items():
         fitted = _with_classes(spec, registry, fields, weights)
-        shapes = {key: value.shape for key, value in _build(spec, registry, fitted, "meta").state_dict().items()}
-        problems = _misfits(shapes, weights)
-        if not problems:
-            return name, fitted
-        failures[name] = problems
+        problems = _misfits(_build(spec, registry, fitted, "meta").state_dict(), weights, names, patterns)
+        if unknown:
+            problems = f"{len(unknown)} published keys have no place in this model: {', '.join(unknown)}; {problems}"
+        if problems:
+            failures[name] = problems
+        else:
+            fitting[name] = fitted
+    if fitting:
+        chosen = min(fitting, key=lambda name: _unlikely(fitting[name], presets.get(name)))
+        others = {name: _differences(fitting[chosen], other) for name, other in fitting.items()}
+        return chosen, fitting[chosen], {name: fields for name, fields in others.items() if fields}
     first = min(failures, key=lambda name: len(failures[name]))
     tried = f" (nearest of {len(failures)} presets: {first})" if config is None else ""
     raise ModelError(
@@ -259,18 +314,53 @@ def _with_classes(
     return config
 
 
-def _misfits(shapes: Mapping[str, torch.Size], weights: Mapping[str, Tensor]) -> str:
+def _unlikely(config: BaseModel, preset: Preset | None) -> tuple[bool, int]:
+    """Sorts the preset first whose number of subjects is that of the weights, then the one that sets the least."""
+    given = {} if preset is None else preset.config
+    expected = given.get("num_classes", getattr(type(config)(), "num_classes", None))
+    return expected != getattr(config, "num_classes", None), len(given.keys() - {"num_classes"})
+
+
+def _differences(one: BaseModel, other: BaseModel) -> tuple[str, ...]:
+    """Fields in which two configurations differ, but for what only training reads."""
+    fields = type(one).model_fields
+    return tuple(name for name in fields if name not in _TRAINING_FIELDS and getattr(one, name) != getattr(other, name))
+
+
+def _check_numbers(published: Mapping[str, Tensor], names: Mapping[str, str], where: str) -> None:
+    """Stop at weights that would be taken for others, such as whole numbers, or that embed nothing."""
     problems = []
-    if missing := sorted(shapes.keys() - weights.keys()):
+    for key in names:
+        value = published[key]
+        if value.layout is not torch.strided or value.is_complex() or value.is_quantized:
+            problems.append(f"{key} holds {value.dtype} ({value.layout})")
+        elif value.is_floating_point() and not bool(value.isfinite().all()):
+            problems.append(f"{key} holds NaN or infinity")
+    if problems:
+        raise ModelError(f"{where} holds what is no weight: {'; '.join(problems)}. Fetch it again")
+
+
+def _misfits(
+    expected: Mapping[str, Tensor], weights: Mapping[str, Tensor], names: Mapping[str, str], patterns: Mapping[str, str]
+) -> str:
+    """What is missing, unknown, or of another shape or kind, under published names; empty when all fits."""
+    problems = []
+    published = {ours: key for key, ours in names.items()}
+    if missing := sorted(
+        published_name(key, patterns, names)
+        for key, value in expected.items()
+        if key not in weights and value.is_floating_point()
+    ):
         problems.append(f"{len(missing)} keys are missing: {', '.join(missing)}")
-    if unknown := sorted(weights.keys() - shapes.keys()):
+    if unknown := sorted(published[key] for key in weights.keys() - expected.keys()):
         problems.append(f"{len(unknown)} keys are unknown: {', '.join(unknown)}")
-    problems += [
-        f"{key} is {list(weights[key].shape)} and should be {list(shape)}"
-        for key, shape in shapes.items()
-        if key in weights and weights[key].shape != shape
-    ]
-    return "; ".join(problems)
+    for key in expected.keys() & weights.keys():
+        found, wanted = weights[key], expected[key]
+        if found.shape != wanted.shape:
+            problems.append(f"{published[key]} is {list(found.shape)} and should be {list(wanted.shape)}")
+        elif wanted.is_floating_point() and not found.is_floating_point():
+            problems.append(f"{published[key]} holds {found.dtype} and should hold fractions")
+    return "; ".join(sorted(problems))
 
 
 def _validated(spec: ModelSpec, registry: Registry, fields: Mapping[str, object]) -> BaseModel:

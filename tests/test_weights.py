@@ -50,7 +50,7 @@ def test_a_checkpoint_rebuilds_its_model(tmp_path: Path, registry: Registry) -> 
     assert torch.equal(model.norm.running_var, state["Backbone.norm.running_var"])
 
 
-@pytest.mark.parametrize("wrap", ["state", "state_dict", "module", "safetensors"])
+@pytest.mark.parametrize("wrap", ["state", "state_dict", "nested", "module", "compiled", "safetensors"])
 def test_all_usual_wrappings_are_read(tmp_path: Path, registry: Registry, wrap: str) -> None:
     state, path = published(), tmp_path / "c.pt"
     if wrap == "safetensors":
@@ -58,6 +58,8 @@ def test_all_usual_wrappings_are_read(tmp_path: Path, registry: Registry, wrap: 
         save_file(state, path)
     else:
         content = {"state": state, "state_dict": {"state_dict": state}}
+        content["nested"] = {"model": {"state_dict": state}}
+        content["compiled"] = {f"module._orig_mod.{key}": value for key, value in state.items()}
         content["module"] = {"model": {f"module.{key}": value for key, value in state.items()}}
         torch.save(content[wrap], path)
     done = convert_opengait(path, "tiny-net", tmp_path / "w.safetensors", registry=registry)
@@ -82,8 +84,43 @@ def test_unknown_and_missing_keys_are_all_listed(tmp_path: Path, registry: Regis
         convert_opengait(tmp_path / "more.pt", "tiny-net", tmp_path / "w.safetensors", registry=registry)
     fewer = {key: value for key, value in state.items() if "conv" not in key}
     torch.save(fewer, tmp_path / "fewer.pt")
-    with pytest.raises(ModelError, match=r"2 keys are missing: conv.bias, conv.weight"):
+    with pytest.raises(ModelError, match=r"2 keys are missing: Backbone.conv.bias, Backbone.conv.weight"):
         convert_opengait(tmp_path / "fewer.pt", "tiny-net", tmp_path / "w.safetensors", registry=registry)
+    torch.save(fewer | {"Extra.one": torch.zeros(1)}, tmp_path / "both.pt")
+    with pytest.raises(ModelError, match=r"no place in this model: Extra.one; 2 keys are missing: Backbone.conv.bias"):
+        convert_opengait(tmp_path / "both.pt", "tiny-net", tmp_path / "w.safetensors", registry=registry)
+
+
+def test_counters_may_be_missing(tmp_path: Path, registry: Registry) -> None:
+    state = published()
+    torch.save({key: value for key, value in state.items() if "num_batches_tracked" not in key}, tmp_path / "c.pt")
+    convert_opengait(tmp_path / "c.pt", "tiny-net", tmp_path / "w.safetensors", registry=registry)
+    _, model = load_weights(tmp_path / "w.safetensors", registry)
+    assert torch.equal(model.head.weight, state["Head.fc.weight"])
+    assert model.norm.num_batches_tracked == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (torch.ones(12, 1024, dtype=torch.int64), "Backbone.embed.weight holds torch.int64 and should hold fractions"),
+        (torch.full((12, 1024), torch.nan), "Backbone.embed.weight holds NaN"),
+        (torch.ones(12, 1024, dtype=torch.complex64), "Backbone.embed.weight holds torch.complex64"),
+    ],
+)
+def test_what_is_no_weight_is_refused(value: Tensor, message: str, tmp_path: Path, registry: Registry) -> None:
+    torch.save(published() | {"Backbone.embed.weight": value}, tmp_path / "c.pt")
+    with pytest.raises(ModelError, match=message):
+        convert_opengait(tmp_path / "c.pt", "tiny-net", tmp_path / "w.safetensors", registry=registry)
+    assert not (tmp_path / "w.safetensors").exists()
+
+
+def test_half_precision_becomes_single(tmp_path: Path, registry: Registry) -> None:
+    state = {key: value.half() for key, value in published().items()}
+    torch.save(state, tmp_path / "c.pt")
+    convert_opengait(tmp_path / "c.pt", "tiny-net", tmp_path / "w.safetensors", registry=registry)
+    _, model = load_weights(tmp_path / "w.safetensors", registry)
+    assert torch.equal(model.head.weight, state["Head.fc.weight"].float())
 
 
 def test_nothing_but_tensors_is_ever_loaded(tmp_path: Path, registry: Registry) -> None:

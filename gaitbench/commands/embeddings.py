@@ -45,6 +45,8 @@ def convert_command(
     fitted = f"preset {done.preset}" if done.preset else "the configuration given"
     classes = f", {done.config['num_classes']} training subjects" if "num_classes" in done.config else ""
     echo(f"{done.path}: {done.model}, {done.num_parameters:,} parameters, {fitted}{classes}")
+    for name, fields in done.alternatives.items():
+        echo(f"preset {name} has the same shapes and another {', '.join(fields)}; --set key=value decides")
 
 
 def embed_command(

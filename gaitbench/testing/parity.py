@@ -104,8 +104,11 @@ def fill_by_rule(model: GaitModel, keys: Mapping[str, str], vector: ParityVector
     if (found := sum(weight.numel() for weight in model.parameters())) != vector.num_parameters:
         raise ModelError(f"{name} has {found:,} parameters, the published model {vector.num_parameters:,}.")
     names = rename_published(vector.weights, keys)
+    # Whole numbers are counters, or tables that the model works out by itself.
+    own = {key: value for key, value in model.state_dict().items() if not value.is_floating_point()}
+    state = {names[key]: own.get(names[key], value) for key, value in vector.weights.items()}
     try:
-        model.load_state_dict({names[key]: value for key, value in vector.weights.items()}, strict=True)
+        model.load_state_dict(state, strict=True)
     except RuntimeError as error:
         raise ModelError(f"{name} cannot take the published weights: {error}") from error
 
