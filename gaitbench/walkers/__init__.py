@@ -1,5 +1,7 @@
 """The embedded dataset: synthetic people who walk past a camera and a LiDAR.
 
+``rgb`` and ``silhouette-raw`` show the same window: the mask is the person's, pixel by pixel, in the colour crop.
+
 ::
 
     options.py      what a user can choose
@@ -12,7 +14,8 @@
     rays.py         rays against solids, whole batches
     camera.py       windows, masks, what segmentation gets wrong
     lidar.py        points
-    photo.py        colour pictures
+    scene.py        what is behind the walkers
+    photo.py        colour pictures, and masks in their frame
     skeletons.py    COCO joints as pose estimators give them
     truth.py        the same walk without errors, projected
     builder.py      all of it as a dataset

@@ -21,7 +21,7 @@ from gaitbench.walkers.camera import look, parse, segment
 from gaitbench.walkers.lidar import LIDAR_EVERY, scan
 from gaitbench.walkers.options import WalkersOptions
 from gaitbench.walkers.people import draw_person
-from gaitbench.walkers.photo import photograph
+from gaitbench.walkers.photo import crop_masks, photograph
 from gaitbench.walkers.protocol import walkers_protocol
 from gaitbench.walkers.recording import Recording, record
 from gaitbench.walkers.skeletons import estimate_2d, estimate_3d
@@ -73,6 +73,9 @@ class WalkersBuilder(DatasetBuilder):
         return {
             "silhouette": raster,
             "rgb": colour,
+            "silhouette-raw": colour.model_copy(
+                update={"frame_shape": (1, *colour.frame_shape[1:]), "codec": "bits", "value_range": (0.0, 1.0)}
+            ),
             "depth": raster,
             "parsing": raster,
             "lidar": StreamInfo(frame_shape=(3,), frame_rate_hz=rate / LIDAR_EVERY),
@@ -143,6 +146,7 @@ class WalkersBuilder(DatasetBuilder):
         makers: dict[str, Callable[[Sequence[SequenceInfo]], Sequence[Frames]]] = {
             "silhouette": self._silhouettes,
             "rgb": self._photographs,
+            "silhouette-raw": lambda infos: list(crop_masks(self.options, self._record(infos))),
             "depth": self._depths,
             "parsing": self._parsings,
             "lidar": self._clouds,

@@ -1,12 +1,16 @@
 """What a user can choose about the walkers: how many, how seen, how large, how difficult."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from gaitbench.dataset import BuilderOptions
+from gaitbench.dated import Dated
 
-__all__ = ["CONDITIONS", "WalkersOptions"]
+__all__ = ["CONDITIONS", "Background", "WalkersOptions"]
+
+Background = Literal["plain", "textured", "changing"]
+"""What is behind the walkers in colour pictures."""
 
 CONDITIONS = (
     *("nm-01", "nm-02", "nm-03", "nm-04"),
@@ -19,8 +23,10 @@ CONDITIONS = (
 """Normal, bag, coat, night, occlusion, near and far, with the number of the take."""
 
 
-class WalkersOptions(BuilderOptions):
+class WalkersOptions(Dated, BuilderOptions):
     """Size, sensors and difficulty of the walkers."""
+
+    later_fields = frozenset({"background"})
 
     num_train_subjects: PositiveInt = 60
     """Training subjects; they come first: ``0001`` and up."""
@@ -45,6 +51,10 @@ class WalkersOptions(BuilderOptions):
     """Rows of colour crops."""
     rgb_width_px: int = Field(default=64, ge=16, le=1024)
     """Columns of colour crops."""
+    background: Background = "plain"
+    """What is behind the walkers in colour pictures: faint wall and floor (``plain``); strong patterns and clutter that
+    stand still (``textured``); these with people and vehicles that pass, a shaking camera and unsteady light
+    (``changing``). Every other stream, and the walkers themselves, are the same in all three."""
 
     spread: NonNegativeFloat = 1.6
     """How different people are: factor on the standard deviations of body and motion that adults show. 1 is hard for

@@ -1,4 +1,4 @@
-"""Colour pictures: clothes that change from take to take, skin and hair that stay, a background, and night.
+"""Colour pictures: clothes that change from take to take, skin and hair that stay, and night; and masks in their frame.
 
 Axes: B sequences, T frames, F = B * T, H rows, W columns.
 """
@@ -15,17 +15,17 @@ from gaitbench.walkers.camera import Window, look
 from gaitbench.walkers.options import WalkersOptions
 from gaitbench.walkers.people import Person
 from gaitbench.walkers.randomness import stream
-from gaitbench.walkers.rays import camera_grid, decode, render
+from gaitbench.walkers.rays import Grid, camera_grid, decode, render
 from gaitbench.walkers.recording import Recording
+from gaitbench.walkers.scene import paint_scene
 from gaitbench.walkers.solids import Surface
 
-__all__ = ["photograph"]
+__all__ = ["crop_masks", "photograph"]
 
 Array = NDArray[np.float64]
 
 MARGIN = 1.14
 WINDOW_ROWS = 48
-TEXTURE_REACH = 1.2
 GARMENTS = (
     *((0.10, 0.11, 0.13), (0.20, 0.22, 0.28), (0.12, 0.16, 0.32), (0.45, 0.45, 0.47), (0.80, 0.79, 0.76)),
     *((0.55, 0.13, 0.14), (0.16, 0.33, 0.22), (0.55, 0.44, 0.30), (0.30, 0.42, 0.60), (0.68, 0.52, 0.20)),
@@ -49,29 +49,27 @@ def photograph(options: WalkersOptions, recording: Recording) -> list[NDArray[np
     Returns:
         One ``[T, 3, H, W]`` per sequence, red, green, blue.
     """
-    height, width, frames = options.rgb_height_px, options.rgb_width_px, recording.num_frames
-    window = _frame(recording, height, width)
-    grid = camera_grid(window.left, window.top, window.pixel, height, width)
+    frames, occluder = recording.num_frames, recording.occluder
+    window, grid = _frame(options, recording)
     code = render(recording.solids, grid)
-    up_slope, left_slope = grid.up, grid.left
-    occluder = recording.occluder
     result = []
     for index, (info, person) in enumerate(zip(recording.infos, recording.people, strict=True)):
         part = slice(index * frames, (index + 1) * frames)
         distance, surface = decode(code[part])
         rng = stream(options.seed, info.subject_id, info.condition, info.view, "photo")
         paint = _mix(options, info, person, rng, is_coat=bool(recording.outfit.coat[index]))
-        u, v = torch.from_numpy(-left_slope[part]), torch.from_numpy(-up_slope[part])
-        scene = _background(rng, u, v, float(recording.ground[index]))
+        u, v = torch.from_numpy(-grid.left[part]), torch.from_numpy(-grid.up[part])
+        scene = paint_scene(options, info, rng, u, v, window.pixel[part], float(recording.ground[index]))
         shade = _shade(distance, window.pixel[part], paint.light)
         colour = torch.from_numpy(paint.palette).float()[surface.long()] * shade[..., None]
-        image = torch.where((surface > 0)[..., None], colour, scene)
+        image = torch.where((surface > 0)[..., None], colour, scene.picture)
         if np.isfinite(occluder.x[index]):
-            one = occluder.pick(np.array([index]))
-            hidden = one.hides(left_slope[None, part, None, :], up_slope[None, part, :, None])[0]
+            hidden = _hidden(recording, index, grid)
             grey = torch.tensor([0.42, 0.40, 0.37]) * (1 + 0.1 * torch.sin(260 * v.float())[:, :, None, None])
-            image = torch.where(torch.from_numpy(hidden)[..., None], grey.expand_as(image), image)
+            image = torch.where(hidden[..., None], grey.expand_as(image), image)
         noise = torch.from_numpy(rng.standard_normal(image.shape, dtype=np.float32))
+        if scene.light is not None:
+            image = image * scene.light[:, None, None]
         image = image * paint.exposure + paint.grain * noise
         # Sensors store about the square root of the light.
         encoded = (255 * image.clamp(0, 1).sqrt()).round().to(torch.uint8)
@@ -79,12 +77,35 @@ def photograph(options: WalkersOptions, recording: Recording) -> list[NDArray[np
     return result
 
 
-def _frame(recording: Recording, height: int, width: int) -> Window:
-    """Choose windows around the visible body, with a margin."""
+def crop_masks(options: WalkersOptions, recording: Recording) -> list[NDArray[np.uint8]]:
+    """Say which pixels of the colour pictures show the walker: exactly those, at night too.
+
+    Returns:
+        One ``[T, 1, H, W]`` of 0 and 1 per sequence.
+    """
+    _, grid = _frame(options, recording)
+    flat = render(recording.solids, grid, mask_only=True)
+    masks = flat.view(-1, recording.num_frames, *flat.shape[1:])
+    for index in np.flatnonzero(np.isfinite(recording.occluder.x)).tolist():
+        masks[index][_hidden(recording, index, grid)] = 0
+    return list(masks[:, :, None].numpy())
+
+
+def _frame(options: WalkersOptions, recording: Recording) -> tuple[Window, Grid]:
+    """Choose windows around the visible body, with a margin, and give the rays through their pixels."""
+    height, width = options.rgb_height_px, options.rgb_width_px
     seen = look(recording, WINDOW_ROWS, mask_only=True).window
     middle, half = seen.left + 0.5 * WINDOW_ROWS * seen.pixel, 0.5 * WINDOW_ROWS * seen.pixel
     pixel = 2 * half * MARGIN / height
-    return Window(middle - 0.5 * width * pixel, seen.top + half * (1 - MARGIN), pixel)
+    window = Window(middle - 0.5 * width * pixel, seen.top + half * (1 - MARGIN), pixel)
+    return window, camera_grid(window.left, window.top, window.pixel, height, width)
+
+
+def _hidden(recording: Recording, index: int, grid: Grid) -> Tensor:
+    """``[T, H, W]`` bool, true where the occluder of one sequence covers the view."""
+    part = slice(index * recording.num_frames, (index + 1) * recording.num_frames)
+    one = recording.occluder.pick(np.array([index]))
+    return torch.from_numpy(one.hides(grid.left[None, part, None, :], grid.up[None, part, :, None])[0])
 
 
 def _mix(
@@ -138,29 +159,3 @@ def _slope(near: Tensor, dim: int) -> Tensor:
     pick = torch.where(ahead.abs().nan_to_num(9) < behind.abs().nan_to_num(9), ahead, behind)
     limited: Tensor = pick.nan_to_num(0.0).clamp(-0.2, 0.2)
     return limited
-
-
-def _background(rng: np.random.Generator, u: Tensor, v: Tensor, ground: float) -> Tensor:
-    """Paint wall and floor, standing still while the window follows the walker: ``[T, H, W, 3]``."""
-    grey, tint = rng.uniform(0.12, 0.55, (2, 1)), rng.uniform(-0.05, 0.05, (2, 3))
-    wall, floor = np.maximum(grey * (1 + 2 * tint), 0.05)
-    layers = []
-    for cells in (6, 24, 96):
-        texture = torch.from_numpy(rng.standard_normal((1, 3, cells, cells), dtype=np.float32))
-        layers.append((texture, 0.6 / cells**0.35))
-    edge = torch.tensor(-ground / rng.uniform(9.0, 14.0))
-    grid = torch.stack(
-        [
-            (u / TEXTURE_REACH)[:, None, :].expand(-1, v.shape[1], -1),
-            (v / TEXTURE_REACH)[:, :, None].expand(-1, -1, u.shape[1]),
-        ],
-        dim=-1,
-    ).float()
-    noise = torch.zeros(len(u), 3, v.shape[1], u.shape[1])
-    for texture, weight in layers:
-        noise += weight * torch.nn.functional.grid_sample(
-            texture.expand(len(u), -1, -1, -1), grid, padding_mode="reflection", align_corners=False
-        )
-    is_floor = (v > edge)[:, :, None, None]
-    base = torch.where(is_floor, torch.from_numpy(floor), torch.from_numpy(wall)).float()
-    return (base * (1 + 0.28 * noise.permute(0, 2, 3, 1))).clamp(0.02, 1)

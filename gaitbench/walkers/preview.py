@@ -1,6 +1,7 @@
 """A contact sheet: every modality of some walkers on one picture."""
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from gaitbench.projection import jet
 from gaitbench.sequence import PointFrames, SequenceInfo
 from gaitbench.walkers.builder import WalkersBuilder
 from gaitbench.walkers.lidar import LIDAR_EVERY
-from gaitbench.walkers.options import WalkersOptions
+from gaitbench.walkers.options import Background, WalkersOptions
 from gaitbench.walkers.solids import PARSING_LABELS
 
 __all__ = ["contact_sheet"]
@@ -25,7 +26,9 @@ LABEL_PX = 14
 MARGIN_PX = 6
 HEADER_PX = 22
 NUM_COLUMNS = 13
-MODALITIES = ("silhouette", "rgb", "depth", "parsing", "lidar", "lidar-depth", "skeleton2d", "skeleton3d")
+MODALITIES = (
+    *("silhouette", "rgb", "silhouette-raw", "depth", "parsing", "lidar", "lidar-depth", "skeleton2d", "skeleton3d"),
+)
 BONES = (
     *((5, 7), (7, 9), (6, 8), (8, 10), (5, 6), (5, 11), (6, 12), (11, 12)),
     *((11, 13), (13, 15), (12, 14), (14, 16), (0, 1), (0, 2), (1, 3), (2, 4)),
@@ -42,7 +45,7 @@ LEFT, RIGHT = (90, 190, 255), (255, 150, 90)
 
 
 def contact_sheet(path: Path, options: WalkersOptions | None = None) -> Path:
-    """Draw walkers in every modality, in several conditions and views, and over one gait cycle.
+    """Draw walkers in every modality, in several conditions, views and backgrounds, and over one gait cycle.
 
     Args:
         path: The PNG to write.
@@ -67,6 +70,7 @@ def contact_sheet(path: Path, options: WalkersOptions | None = None) -> Path:
     for modality in MODALITIES:
         pictures = _pictures(builder, chosen, modality, instant)
         rows.append((modality, pictures, words if not rows else []))
+    rows += _backgrounds(options, chosen, instant)
     if options.num_frames > 1:
         rows += _cycles(builder, chosen)
     sheet = _arrange(rows)
@@ -86,6 +90,22 @@ def _choose(builder: WalkersBuilder) -> list[SequenceInfo]:
         view_deg = options.views_deg[(3 * i + 2) % len(options.views_deg)]
         chosen.append(by_id[f"{7 * i % num_subjects + 1:04d}", condition, f"{view_deg:03d}"])
     return chosen
+
+
+def _backgrounds(
+    options: WalkersOptions, chosen: list[SequenceInfo], instant: int
+) -> list[tuple[str, list[Picture], list[str]]]:
+    """Give a row per kind of background that is not the options' own, and consecutive frames of changing ones."""
+    rows: list[tuple[str, list[Picture], list[str]]] = []
+    for kind in get_args(Background):
+        builder = WalkersBuilder(options.model_copy(update={"background": kind}))
+        if kind != options.background:
+            rows.append((f"rgb, background {kind}", _pictures(builder, chosen, "rgb", instant), []))
+    for info in chosen[:2]:
+        frames = np.asarray(next(builder.frames([info], "rgb")))
+        pictures = [_enlarge(np.moveaxis(frame, 0, 2)) for frame in frames[:NUM_COLUMNS]]
+        rows.append((f"{info.sequence_id}, background {kind}", pictures, []))
+    return rows
 
 
 def _cycles(builder: WalkersBuilder, chosen: list[SequenceInfo]) -> list[tuple[str, list[Picture], list[str]]]:
@@ -112,7 +132,7 @@ def _pictures(builder: WalkersBuilder, chosen: list[SequenceInfo], modality: str
         frame = np.asarray(frames[instant // LIDAR_EVERY if modality == "lidar-depth" else instant])
         if modality == "rgb":
             pictures.append(_enlarge(np.moveaxis(frame, 0, 2)))
-        elif modality == "silhouette":
+        elif modality in ("silhouette", "silhouette-raw"):
             pictures.append(_enlarge(np.repeat(frame[0, :, :, None] * np.uint8(255), 3, axis=2)))
         elif modality == "parsing":
             pictures.append(_enlarge(PART_COLOURS[frame[0]]))
