@@ -11,23 +11,29 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import torch
-from pydantic import BaseModel, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import BaseModel, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
 
+from gaitbench.card import Attribute
+from gaitbench.cells.appending import predictor_cell, source_of
+from gaitbench.cells.scored_on import ScoredOn
+from gaitbench.cells.source import Source
+from gaitbench.cells.wearing import as_worn, head_overrides, is_native, preset_for_head
 from gaitbench.errors import DatasetError, PluginError, UnknownNameError, UsageError
-from gaitbench.model import GaitModel, InputSpec
-from gaitbench.protocol import Protocol
+from gaitbench.features.cacheable import check_recipe, kept_features
+from gaitbench.frozen import FeatureDtype
+from gaitbench.model import Decision, GaitModel, InputSpec
 from gaitbench.quarantine import PluginInfo
 from gaitbench.recipe import Precision, Preset, Recipe
 from gaitbench.registry import Registry, nearest
 from gaitbench.seeding import derive_seed
-from gaitbench.specs import DatasetSpec, ModelSpec, ProtocolSpec, TaskSpec
+from gaitbench.specs import DatasetSpec, ModelSpec, TaskSpec
 from gaitbench.storage.bank import CacheMode
-from gaitbench.store import fit_protocol
 from gaitbench.tasks import Task
+from gaitbench.with_attributes import HeadConfig
 
 T = TypeVar("T", bound=BaseModel)
 
-__all__ = ["Cell", "ResolvedCell", "choose_preset", "find_protocol", "override", "resolve_cell"]
+__all__ = ["Cell", "ResolvedCell", "choose_preset", "override", "resolve_cell"]
 
 
 class Cell(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -46,12 +52,15 @@ class Cell(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True
     partition: dict[str, tuple[str, ...]] = {}
     """Lists of the protocol's partition file, by their names in it (``TRAIN_SET`` ...); empty for the protocol's own
     rules. They travel with the cell, so that a file which changes meanwhile changes nothing."""
+    scored_on: ScoredOn | None = None
+    """Other data whose test set is scored; None for the test set of the training data."""
     model: str
     """Name of the model."""
     preset: str = "quick"
     """Which of the model's presets."""
     overrides: dict[str, Any] = {}
-    """Dotted fields that differ from the preset: ``config.width``, ``recipe.stages.0.iterations``."""
+    """Dotted fields that differ from the preset: ``config.width``, ``recipe.stages.0.iterations``; ``head.loss`` where
+    the model wears a head."""
     seed: NonNegativeInt = 0
     """Seeds weights, batches and the bootstrap."""
     precision: Precision | None = None
@@ -66,6 +75,14 @@ class Cell(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True
     """Go on with missing subjects."""
     cache: CacheMode = "none"
     """Where packed training frames wait; changes how fast a run is, never its result."""
+    feature_cache: bool = False
+    """Keep what a frozen tower computes on disk; changes how fast a run is, and its result only where features are kept
+    as float16."""
+    append_attributes: str = ""
+    """What is appended to the embeddings before they are compared: ``true`` attributes of the test sequences, those
+    ``predicted`` by the same model with another head, or ``predicted:MODEL``; empty for nothing."""
+    append_weight: PositiveFloat = 1.0
+    """What a positive label stands as in what is appended."""
     is_compiled: bool = False
     """Compile the model."""
 
@@ -76,6 +93,11 @@ class Cell(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True
             return "cuda" if torch.cuda.is_available() else "cpu"
         return self.device
 
+    @property
+    def training(self) -> "Cell":
+        """The cell of the same training that is scored on its own data; equal for all cells that share a training."""
+        return self.model_copy(update={"scored_on": None, "append_attributes": "", "append_weight": 1.0})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedCell:
@@ -85,41 +107,77 @@ class ResolvedCell:
     registry: Registry
     task: Task
     task_spec: TaskSpec
-    dataset_spec: DatasetSpec
-    protocol: Protocol
-    """As it is registered; :meth:`protocol_for` applies it to the data."""
+    trained_on: Source
+    """Data and protocol of the training."""
+    scored_on: Source
+    """Data and protocol of the test; the same where nothing else was asked for."""
     model_spec: ModelSpec
     plugin: PluginInfo
     """Where the model comes from."""
     model_class: type[GaitModel]
     preset: Preset
     config: BaseModel
-    """The model's whole configuration, but for ``num_classes``."""
+    """The model's whole configuration, but for ``num_classes`` and ``attributes``."""
     recipe: Recipe
     """With the cell's precision."""
     inputs: tuple[InputSpec, ...]
     """What the model reads."""
+    feature_dtype: FeatureDtype | None = None
+    """How the features are kept that the cell reads from disk; None where the model computes them in every step."""
+    decides: Decision = "argmax"
+    """How the model's attribute logits become labels."""
+
+    @property
+    def is_cross_dataset(self) -> bool:
+        """True when the test set is not that of the training data."""
+        return self.scored_on is not self.trained_on
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """Streams that the dataset must have."""
+        """Streams that the training data must have."""
         return tuple(spec.modality for spec in self.inputs)
 
-    def protocol_for(self, options: Mapping[str, object]) -> Protocol:
-        """The protocol as a dataset made with these options has it, with the lists of the cell's partition.
+    @property
+    def rounding(self) -> dict[str, str]:
+        """What the feature cache adds to what determines a result: nothing, unless it rounds."""
+        return {"feature_cache": self.feature_dtype} if self.feature_dtype == "float16" else {}
 
-        Raises:
-            DatasetError: The lists contradict each other.
-            ProtocolError: A list that the protocol is made of is not among them.
+    @property
+    def test_inputs(self) -> tuple[InputSpec, ...]:
+        """What the model reads of test sequences."""
+        return tuple(spec for spec in self.inputs if not spec.is_for_training)
+
+    @property
+    def test_modalities(self) -> tuple[str, ...]:
+        """Streams that the test data must have."""
+        return tuple(spec.modality for spec in self.test_inputs)
+
+    @property
+    def needs_matches(self) -> bool:
+        """Whether probes must be found in a gallery."""
+        return self.task.looks_at == "embedding"
+
+    @property
+    def package(self) -> str:
+        """Where the model's own code is, also of one that wears a head of core."""
+        spec = self.registry.get("model", self.cell.model)
+        assert isinstance(spec, ModelSpec)
+        return spec.target.partition(":")[0].partition(".")[0]
+
+    def config_for(self, num_classes: int, attributes: tuple[Attribute, ...] = ()) -> BaseModel:
+        """The configuration with what is known of the training data filled in, where there are fields for it.
+
+        Args:
+            num_classes: Training subjects.
+            attributes: Their schema.
         """
-        fitted = fit_protocol(self.registry, self.dataset_spec, options, self.protocol)
-        return fitted.with_partition(self.cell.partition) if self.cell.partition else fitted
-
-    def config_for(self, num_classes: int) -> BaseModel:
-        """The configuration with the number of training subjects filled in, where there is a field for it."""
-        if "num_classes" not in type(self.config).model_fields:
+        known: dict[str, object] = {"num_classes": num_classes}
+        if attributes:
+            known["attributes"] = attributes
+        fields = {name: value for name, value in known.items() if name in type(self.config).model_fields}
+        if not fields:
             return self.config
-        return type(self.config).model_validate({**dict(self.config), "num_classes": num_classes})
+        return type(self.config).model_validate({**dict(self.config), **fields})
 
     def build(self, config: BaseModel) -> GaitModel:
         """Make the model with the initial weights of the cell's seed."""
@@ -137,12 +195,20 @@ def resolve_cell(cell: Cell, registry: Registry) -> ResolvedCell:
         DatasetError: The dataset lacks a modality that the model reads.
         PluginError: A target cannot be imported, or is not what its spec says.
     """
-    task_spec, dataset_spec = registry.get("task", cell.task), registry.get("dataset", cell.dataset)
-    model_spec = registry.get("model", cell.model)
+    task_spec, model_spec = registry.get("task", cell.task), registry.get("model", cell.model)
     assert isinstance(task_spec, TaskSpec)
-    assert isinstance(dataset_spec, DatasetSpec)
     assert isinstance(model_spec, ModelSpec)
-    if task_spec.name not in model_spec.tasks:
+    trained_on = Source.find(registry, cell)
+    scored_on = trained_on if cell.scored_on is None else Source.find(registry, cell.scored_on)
+    scored_on.protocol.check_task(task_spec.name)
+    task = registry.load(task_spec)
+    task = task() if isinstance(task, type) else task
+    if not isinstance(task, Task):
+        raise PluginError(f"{task_spec.target} of task {task_spec.name!r} must be a Task class")
+    # Whoever tells people apart can tell attributes, with another head.
+    if task_spec.name not in model_spec.tasks and not (
+        task.looks_at == "attributes" and "identity" in model_spec.tasks
+    ):
         raise UsageError(
             f"model {model_spec.name!r} does not do task {task_spec.name!r}; it does {', '.join(model_spec.tasks)}. "
             f"'gaitbench list models --task {task_spec.name}' shows those that do."
@@ -159,78 +225,79 @@ def resolve_cell(cell: Cell, registry: Registry) -> ResolvedCell:
     presets = registry.load(model_spec, "presets")
     if not (isinstance(presets, Mapping) and all(isinstance(preset, Preset) for preset in presets.values())):
         raise PluginError(f"{model_spec.presets} of model {model_spec.name!r} must be a dict of name to Preset")
-    preset = choose_preset(model_spec.name, presets, cell.preset, task_spec.name, dataset_spec.name)
+    of_data = f"@{trained_on.spec.name}"
+    preset = choose_preset(model_spec.name, presets, cell.preset, task_spec.name, trained_on.spec.name)
     config_class = registry.load(model_spec, "config")
     if not (isinstance(config_class, type) and issubclass(config_class, BaseModel)):
         raise PluginError(f"{model_spec.config} of model {model_spec.name!r} must be a pydantic class")
-    config, recipe = override(model_spec.name, config_class, preset, cell.overrides)
+    model_class = registry.load(model_spec)
+    if not (isinstance(model_class, type) and issubclass(model_class, GaitModel)):
+        raise PluginError(f"{model_spec.target} of model {model_spec.name!r} must be a GaitModel class")
+    wears_head = task.looks_at == "attributes" and not is_native(config_class)
+    of_head, overrides = head_overrides(cell.overrides) if wears_head else ({}, cell.overrides)
+    if wears_head and not any(f"{cell.preset}@{task_spec.name}{end}" in presets for end in ("", of_data)):
+        preset = preset_for_head(model_spec, model_class, config_class, preset, cell.preset)
+    config, recipe = override(model_spec.name, config_class, preset, overrides)
+    if wears_head:
+        head = _checked(model_spec.name, "head", HeadConfig, {k: _parsed(v) for k, v in of_head.items()})
+        model_spec, model_class, config = as_worn(model_spec, task_spec.name, config, head)
     if cell.precision is not None:
         recipe = recipe.model_copy(update={"precision": cell.precision})
     if device == "cpu" and recipe.precision == "16-mixed":
         raise UsageError("precision 16-mixed needs a CUDA device; on the CPU use bf16-mixed or 32-true")
 
-    model_class = registry.load(model_spec)
-    if not (isinstance(model_class, type) and issubclass(model_class, GaitModel)):
-        raise PluginError(f"{model_spec.target} of model {model_spec.name!r} must be a GaitModel class")
-    task = registry.load(task_spec)
-    task = task() if isinstance(task, type) else task
-    if not isinstance(task, Task):
-        raise PluginError(f"{task_spec.target} of task {task_spec.name!r} must be a Task class")
-    inputs = _inputs_of(model_class, config)
-    if missing := [spec.modality for spec in inputs if spec.modality not in dataset_spec.modalities]:
-        raise DatasetError(
-            f"dataset {dataset_spec.name!r} has no {', '.join(missing)}, which model {model_spec.name!r} reads; "
-            f"it has {', '.join(dataset_spec.modalities)}"
-        )
-    # The task refuses here what it cannot be asked of.
-    task.directions(tuple(spec.modality for spec in inputs))
-    return ResolvedCell(
+    built = _built(model_class, config)
+    resolved = ResolvedCell(
         cell=cell,
         registry=registry,
         task=task,
         task_spec=task_spec,
-        dataset_spec=dataset_spec,
-        protocol=find_protocol(cell.protocol, dataset_spec, registry),
+        trained_on=trained_on,
+        scored_on=scored_on,
         model_spec=model_spec,
         plugin=registry.owner("model", cell.model),
         model_class=model_class,
         preset=preset,
         config=config,
         recipe=recipe,
-        inputs=inputs,
+        inputs=tuple(built.inputs),
+        decides=built.decides,
+        feature_dtype=kept_features(built, model_spec.name).dtype if cell.feature_cache else None,
     )
+    if cell.feature_cache:
+        check_recipe(recipe)
+    _check_modalities(trained_on.spec, resolved.modalities, model_spec.name)
+    _check_modalities(scored_on.spec, resolved.test_modalities, model_spec.name)
+    # The task refuses here what it cannot be asked of.
+    task.directions(resolved.test_modalities)
+    if cell.append_attributes:
+        _check_appending(resolved)
+    return resolved
 
 
-def _inputs_of(model_class: type[GaitModel], config: BaseModel) -> tuple[InputSpec, ...]:
-    # The inputs may depend on the configuration, so they are asked of an instance; its weights are never used.
+def _check_appending(resolved: ResolvedCell) -> None:
+    source, _ = source_of(resolved.cell)
+    if resolved.task.looks_at != "embedding":
+        raise UsageError(
+            f"task {resolved.task_spec.name!r} compares no embeddings, so that attributes cannot be appended to them "
+            "(--append-attributes); run the identity task with it"
+        )
+    if source == "predicted":
+        resolve_cell(predictor_cell(resolved.cell), resolved.registry)
+
+
+def _check_modalities(dataset: DatasetSpec, modalities: tuple[str, ...], model: str) -> None:
+    if missing := [name for name in modalities if name not in dataset.modalities]:
+        raise DatasetError(
+            f"dataset {dataset.name!r} has no {', '.join(missing)}, which model {model!r} reads; "
+            f"it has {', '.join(dataset.modalities)}"
+        )
+
+
+def _built(model_class: type[GaitModel], config: BaseModel) -> GaitModel:
+    # What a model reads may depend on the configuration, so an instance is asked; its weights are never used.
     with torch.random.fork_rng(devices=[]):
-        return tuple(model_class(config).inputs)
-
-
-def find_protocol(name: str | None, spec: DatasetSpec, registry: Registry) -> Protocol:
-    """Look a protocol up; None takes the dataset's first one.
-
-    Raises:
-        UnknownNameError: Nobody registered it; the message has the nearest one.
-        UsageError: It belongs to another dataset, or the dataset has none.
-        PluginError: Its target is no protocol.
-    """
-    if name is None and not spec.protocols:
-        raise UsageError(
-            f"dataset {spec.name!r} has no protocol: none is published, so that nothing can be scored on it. It can be "
-            "prepared, loaded and embedded."
-        )
-    found = registry.get("protocol", name or spec.protocols[0])
-    assert isinstance(found, ProtocolSpec)
-    if found.dataset != spec.name:
-        raise UsageError(
-            f"protocol {found.name!r} belongs to dataset {found.dataset!r}, not {spec.name!r}, which has "
-            f"{', '.join(spec.protocols)}"
-        )
-    protocol = registry.load(found)
-    if not isinstance(protocol, Protocol):
-        raise PluginError(f"{found.target} of protocol {found.name!r} must be a Protocol")
-    return protocol
+        return model_class(config)
 
 
 def choose_preset(model: str, presets: Mapping[str, Preset], name: str, task: str, dataset: str) -> Preset:

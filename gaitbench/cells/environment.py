@@ -18,9 +18,11 @@ PACKAGES = (
     "datasets",
     "lightning-fabric",
     "numpy",
+    "open_clip_torch",
     "pyarrow",
     "pydantic",
     "safetensors",
+    "timm",
     "torch",
 )
 """Libraries whose version a record keeps, besides gaitbench and the model's plugin."""
@@ -108,6 +110,7 @@ def environment_of(
     train_seconds: float,
     embed_seconds: float,
     score_seconds: float,
+    feature_cache: bool = False,
 ) -> Environment:
     """Describe where and how long a run ran, which ends now.
 
@@ -118,6 +121,7 @@ def environment_of(
         train_seconds: Time in training, over all attempts.
         embed_seconds: Time in embedding.
         score_seconds: Time in scoring.
+        feature_cache: A frozen tower's features were read from disk.
     """
     device = torch.device(device_type)
     git = git_state()
@@ -134,4 +138,5 @@ def environment_of(
         packages=package_versions(plugin),
         git_revision=git.revision,
         git_dirty=git.is_dirty,
+        feature_cache=feature_cache,
     )

@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,13 @@ import torch
 from gaitbench import errors
 from gaitbench.cells.cell import Cell, resolve_cell
 from gaitbench.cells.cluster import STARTER_VARIABLES
-from gaitbench.cells.open_cell import OpenCell, make_fabric
+from gaitbench.cells.open_cell import OpenCell
+from gaitbench.cells.open_training import make_fabric
 from gaitbench.errors import GaitbenchError, TrainingError
 from gaitbench.progress import quiet
 from gaitbench.registry import load_registry
 from gaitbench.results import read_record
-from gaitbench.runner import CellFailure, CellResult, run_one
+from gaitbench.runner import CellFailure, CellResult, begins_training, run_one
 from gaitbench.seeding import deterministic
 
 __all__ = ["run_side_by_side", "train_on_many"]
@@ -103,7 +104,8 @@ def run_side_by_side(cells: Sequence[Cell], out: Path, *, force: bool, jobs: int
         jobs: Processes.
 
     Returns:
-        One outcome per cell, in their order. A worker that dies costs its own cell only.
+        One outcome per cell, in their order. A worker that dies costs its own cell only. Cells that share a training
+        follow each other.
     """
     threads = max(1, torch.get_num_threads() // jobs)
     # Several bars of several processes would overwrite each other, so workers write plain lines.
@@ -111,16 +113,18 @@ def run_side_by_side(cells: Sequence[Cell], out: Path, *, force: bool, jobs: int
     outcomes: dict[int, CellResult | CellFailure] = {}
     running: dict[int, _Worker] = {}
     waiting = list(range(len(cells)))
+    is_first = begins_training(cells)
     with tempfile.TemporaryDirectory(prefix="gaitbench-") as scratch:
         try:
             while waiting or running:
-                while waiting and len(running) < jobs:
-                    number = waiting.pop(0)
+                while len(running) < jobs and (number := _next(cells, waiting, running)) is not None:
+                    waiting.remove(number)
                     order = {
                         "kind": "cell",
                         "cell": cells[number].model_dump(mode="json"),
                         "out": str(out.resolve()),
                         "force": force,
+                        "retrain": force and is_first[number],
                         "threads": threads,
                     }
                     running[number] = _start(order, Path(scratch) / f"{number}.json", environment)
@@ -130,6 +134,12 @@ def run_side_by_side(cells: Sequence[Cell], out: Path, *, force: bool, jobs: int
         finally:
             _stop(list(running.values()), signal.SIGINT)
     return [outcomes[number] for number in range(len(cells))]
+
+
+def _next(cells: Sequence[Cell], waiting: Sequence[int], running: Iterable[int]) -> int | None:
+    """The first cell that waits and whose training nobody is at."""
+    busy = [cells[number].training for number in running]
+    return next((number for number in waiting if cells[number].training not in busy), None)
 
 
 def _outcome(cell: Cell, answer: Mapping[str, Any]) -> CellResult | CellFailure:
@@ -204,7 +214,7 @@ def _work(order: Mapping[str, Any]) -> dict[str, object]:
     torch.set_num_threads(int(order["threads"]))
     registry = load_registry()
     if order["kind"] == "cell":
-        result = run_one(cell, out, force=bool(order["force"]), registry=registry)
+        result = run_one(cell, out, force=bool(order["force"]), registry=registry, retrain=bool(order["retrain"]))
         return {"folder": str(result.folder), "is_reused": result.is_reused}
     resolved = resolve_cell(cell, registry)
     fabric = make_fabric(cell, resolved.recipe)
@@ -213,10 +223,10 @@ def _work(order: Mapping[str, Any]) -> dict[str, object]:
     model = resolved.build(opened.config)
     with deterministic():
         if fabric.is_global_zero:
-            opened.train_here(model, fabric)
+            opened.training.train_here(model, fabric, opened.watch)
         else:
             with quiet():
-                opened.train_here(model, fabric)
+                opened.training.train_here(model, fabric, opened.watch)
     fabric.barrier()
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

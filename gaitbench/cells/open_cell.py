@@ -1,46 +1,50 @@
 """One cell on its way to a record, in a folder named by a hash of everything that determines the result.
 
 Each step leaves a file that is either whole or absent: trained weights, embeddings, tables, record. A step whose file
-is there and whole is not done again.
+is there and whole is not done again. Weights come from the folder of the training, which cells share.
 """
 
 import dataclasses
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-import torch
 from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from lightning_fabric.strategies.ddp import DDPStrategy
 from numpy.typing import NDArray
 from torch import Tensor
 
 import gaitbench
 from gaitbench import atomic
-from gaitbench.cells.cell import Cell, ResolvedCell
+from gaitbench.cells.appending import Appending
+from gaitbench.cells.cell import ResolvedCell
 from gaitbench.cells.environment import environment_of, utc_now
-from gaitbench.cells.provenance import data_provenance, model_provenance
-from gaitbench.cells.run_folder import RunFolder, check_output
-from gaitbench.checkpoint import load_model, load_tensors, save_model, save_tensors
-from gaitbench.clips import ClipSampler, check_inputs, test_batches
+from gaitbench.cells.open_training import TRAINING_MODULES, OpenTraining, feature_cache, make_fabric
+from gaitbench.cells.people import check_people
+from gaitbench.cells.provenance import data_provenance, model_provenance, training_provenance
+from gaitbench.cells.run_folder import RunFolder
+from gaitbench.cells.source import Source
+from gaitbench.checkpoint import load_tensors, save_tensors
+from gaitbench.clips import check_inputs, test_batches
 from gaitbench.dataset import GaitDataset
 from gaitbench.digest import json_digest, source_digest
+from gaitbench.division import training_part
 from gaitbench.embed import check_embeddings, embed
 from gaitbench.errors import DatasetError, IncompleteDataError, ModelError, RecordError
-from gaitbench.flops import count_flops, count_parameters
+from gaitbench.features.cache import Wanted
+from gaitbench.features.cacheable import is_mirrored
+from gaitbench.flops import count_flops
 from gaitbench.hookspecs import EventName, RunEvent
 from gaitbench.layers import channels_last
-from gaitbench.model import GaitBatch, GaitModel
+from gaitbench.model import GaitModel
 from gaitbench.progress import track
 from gaitbench.protocol import Division
-from gaitbench.recipe import Recipe, Stage
 from gaitbench.results import (
     RunRecord,
+    TrainedOn,
     TrainingSummary,
     read_record,
     record_text,
@@ -48,37 +52,21 @@ from gaitbench.results import (
 )
 from gaitbench.seeding import derive_seed, deterministic
 from gaitbench.specs import MetricSpec
-from gaitbench.store import open_or_prepare
-from gaitbench.tasks import EmbeddingSet, RankingMetric, audit, read_audited
-from gaitbench.train import BatchSource, TrainingData, TrainResult, train
+from gaitbench.tasks import EmbeddingSet, RankingMetric, TaskData, audit, read_audited
 
-__all__ = ["RESULT_MODULES", "CellResult", "OpenCell", "make_fabric", "open_data"]
+__all__ = ["RESULT_MODULES", "CellResult", "OpenCell", "open_data"]
 
 _log = logging.getLogger("gaitbench")
 
 RESULT_MODULES = (
-    "gaitbench.augment",
-    "gaitbench.storage.bank",
-    "gaitbench.clips",
-    "gaitbench.storage.codec",
-    "gaitbench.dataset",
-    "gaitbench.distributed",
+    *TRAINING_MODULES,
     "gaitbench.division",
     "gaitbench.embed",
-    "gaitbench.layers",
-    "gaitbench.losses",
     "gaitbench.metrics",
-    "gaitbench.model",
-    "gaitbench.optim",
     "gaitbench.patterns",
-    "gaitbench.projection",
     "gaitbench.protocol",
-    "gaitbench.recipe",
-    "gaitbench.seeding",
     "gaitbench.selection",
-    "gaitbench.start_weights",
     "gaitbench.tasks",
-    "gaitbench.train",
 )
 """Modules of core whose source determines results; a change to one of them makes a run a different run."""
 
@@ -92,13 +80,20 @@ class CellResult(NamedTuple):
     """True when the record was there before."""
 
 
-def open_data(cells: Sequence[ResolvedCell]) -> GaitDataset:
-    """Open the dataset of cells that share it; what they need of it is prepared first."""
-    cell = cells[0].cell
-    modalities = list(dict.fromkeys(modality for each in cells for modality in each.modalities))
-    return open_or_prepare(
-        cells[0].registry, cell.dataset, modalities=modalities, source=cell.data, options=cell.options
-    )
+def open_data(cells: Sequence[ResolvedCell]) -> None:
+    """Prepare what cells need of their data, each dataset once."""
+    needed: dict[tuple[object, ...], tuple[Source, dict[str, None]]] = {}
+    for cell in cells:
+        for source, modalities in ((cell.trained_on, cell.modalities), (cell.scored_on, cell.test_modalities)):
+            needed.setdefault(source.place, (source, {}))[1].update(dict.fromkeys(modalities))
+    for source, names in needed.values():
+        source.open(tuple(names))
+
+
+_COMPLETE = (
+    "complete the data, or allow partial results (allow_partial=True, --allow-partial); a partial result is marked and "
+    "kept off the leaderboard"
+)
 
 
 def _broken(dataset: GaitDataset, modalities: Sequence[str], *, allow_partial: bool) -> list[str]:
@@ -135,35 +130,95 @@ class OpenCell:
     """
 
     def __init__(self, resolved: ResolvedCell, out: Path) -> None:
-        self.resolved = resolved
+        self.resolved = resolved = _without_itself(resolved)
         self.cell = resolved.cell
-        # A sequence counts where it has all streams that are read.
-        whole = open_data([resolved])
-        broken = _broken(whole, resolved.modalities, allow_partial=self.cell.allow_partial)
-        self.dataset = whole.present(resolved.modalities)
-        check_inputs(self.dataset, resolved.inputs)
-        self.protocol = resolved.protocol_for(self.dataset.card.options).for_table(self.dataset.table)
-        division = self.protocol.divide(self.dataset.table, allow_partial=self.cell.allow_partial)
-        self.division: Division = dataclasses.replace(division, problems=(*division.problems, *broken))
-        subjects = self.dataset.table.subject_id[self.division.train]
-        self.classes, labels = np.unique(subjects, return_inverse=True)
-        self.labels = torch.from_numpy(labels.astype(np.int64))
-        self.config = resolved.config_for(max(1, len(self.classes)))
+        self.trained_on: TrainedOn | None = None
+        training_data = self._open_both() if resolved.is_cross_dataset else self._open_one()
+        self.training = OpenTraining(resolved, training_data, out)
+        self.task = resolved.task.for_data(
+            TaskData(
+                attributes=training_data.card.attributes,
+                tested=self.dataset.card.attributes,
+                learnt=training_data.table,
+                decides=resolved.decides,
+            )
+        )
+        self.appending = Appending(resolved, self.dataset.card.attributes, out) if self.cell.append_attributes else None
+        self.config = self.training.config
         self.determines = self._determines()
         self.run_id = json_digest(self.determines)
-        name = f"{resolved.model_spec.name}-{self.cell.preset}-s{self.cell.seed}-{self.run_id[:12]}"
         self.out = out
-        self.folder = RunFolder(out / resolved.task_spec.name / resolved.dataset_spec.name / name)
+        origin = f"-from-{resolved.trained_on.spec.name}" if resolved.is_cross_dataset else ""
+        name = f"{resolved.model_spec.name}-{self.cell.preset}-s{self.cell.seed}{origin}-{self.run_id[:12]}"
+        self.folder = RunFolder(out / resolved.task_spec.name / resolved.scored_on.spec.name / name)
+
+    def _open_one(self) -> GaitDataset:
+        """Divide the data of an ordinary run; gives the training sequences."""
+        resolved, is_partial_allowed = self.resolved, self.cell.allow_partial
+        # A sequence counts where it has all streams that are read.
+        whole = resolved.trained_on.open(resolved.modalities)
+        problems = _broken(whole, resolved.modalities, allow_partial=is_partial_allowed)
+        self.dataset = whole.present(resolved.test_modalities)
+        self.modalities = resolved.modalities
+        check_inputs(self.dataset, resolved.inputs)
+        self.protocol = resolved.scored_on.protocol_for(self.dataset.card.options).for_table(self.dataset.table)
+        division = self.protocol.divide(
+            self.dataset.table, allow_partial=is_partial_allowed, needs_matches=resolved.needs_matches
+        )
+        listed = self.dataset.take(division.train)
+        # Streams that only losses look at may be missing of a test sequence, not of all sequences of somebody.
+        chosen = listed.present(resolved.modalities)
+        lost = np.setdiff1d(listed.table.subject_id, chosen.table.subject_id)
+        if lost.size:
+            problems.append(
+                f"{lost.size} training subjects have no sequence with all of {', '.join(resolved.modalities)} (first: "
+                f"{', '.join(lost[:3].tolist())})"
+            )
+            if not is_partial_allowed:
+                raise IncompleteDataError(f"{self.dataset.card.name}: {problems[-1]}; {_COMPLETE}")
+        self.division: Division = dataclasses.replace(
+            division,
+            train=division.train[np.isin(listed.table.sequence_id, chosen.table.sequence_id)],
+            problems=(*division.problems, *problems),
+        )
+        return chosen
+
+    def _open_both(self) -> GaitDataset:
+        """Divide the data of the training and those of the test; gives the training sequences."""
+        resolved, is_partial_allowed = self.resolved, self.cell.allow_partial
+        whole = resolved.trained_on.open(resolved.modalities)
+        problems = _broken(whole, resolved.modalities, allow_partial=is_partial_allowed)
+        learnt = whole.present(resolved.modalities)
+        check_inputs(learnt, resolved.inputs)
+        scored = resolved.scored_on.open(resolved.test_modalities)
+        problems += _broken(scored, resolved.test_modalities, allow_partial=is_partial_allowed)
+        self.dataset = scored.present(resolved.test_modalities)
+        self.modalities = resolved.test_modalities
+        check_inputs(self.dataset, resolved.test_inputs)
+        rule = resolved.trained_on.protocol_for(learnt.card.options)
+        part = training_part(rule, learnt.table, allow_partial=is_partial_allowed)
+        self.protocol = resolved.scored_on.protocol_for(self.dataset.card.options).for_table(self.dataset.table)
+        division = self.protocol.divide(
+            self.dataset.table,
+            allow_partial=is_partial_allowed,
+            needs_train=False,
+            needs_matches=resolved.needs_matches,
+        )
+        self.division = dataclasses.replace(division, problems=(*part.problems, *division.problems, *problems))
+        chosen = learnt.take(part.rows)
+        people = check_people(
+            resolved.trained_on.spec, chosen, resolved.scored_on.spec, self.dataset.take(division.test)
+        )
+        self.trained_on = training_provenance(learnt, chosen, rule, resolved.modalities, people)
+        return chosen
 
     def _determines(self) -> dict[str, Any]:
         """Everything that the result depends on, as JSON values."""
         resolved, cell, card = self.resolved, self.cell, self.dataset.card
-        packages = {
-            spec.target.partition(":")[0].partition(".")[0] for spec in (resolved.model_spec, resolved.task_spec)
-        } - {"gaitbench"}
-        return {
+        packages = {resolved.package, resolved.task_spec.target.partition(":")[0].partition(".")[0]} - {"gaitbench"}
+        determines: dict[str, Any] = {
             "task": [resolved.task_spec.name, resolved.task.version],
-            "dataset": [card.name, card.version, self.dataset.fingerprint(resolved.modalities), card.options],
+            "dataset": [card.name, card.version, self.dataset.fingerprint(self.modalities), card.options],
             "protocol": self.protocol.model_dump(mode="json"),
             "model": [resolved.model_spec.name, self.config.model_dump(mode="json")],
             "recipe": resolved.recipe.model_dump(mode="json"),
@@ -174,7 +229,14 @@ class OpenCell:
             "gaitbench": gaitbench.__version__,
             "plugin": [resolved.plugin.distribution, resolved.plugin.version],
             "source": source_digest([*RESULT_MODULES, *packages]),
+            **resolved.rounding,
         }
+        if self.appending is not None:
+            determines["appended"] = self.appending.determines
+        if self.trained_on is not None:
+            determines["trained_on"] = self.trained_on.model_dump(mode="json")
+            determines["training"] = self.training.training_id
+        return determines
 
     def notify(
         self, name: EventName, *, step: int | None = None, values: Mapping[str, float] | None = None, text: str = ""
@@ -185,7 +247,7 @@ class OpenCell:
                 name=name,
                 run_id=self.run_id,
                 model=self.resolved.model_spec.name,
-                dataset=self.resolved.dataset_spec.name,
+                dataset=self.resolved.scored_on.spec.name,
                 seed=self.cell.seed,
                 step=step,
                 values=values or {},
@@ -193,8 +255,17 @@ class OpenCell:
             )
         )
 
-    def execute(self, *, force: bool) -> CellResult:
-        """Take the finished record, or go on from what is there."""
+    def watch(self, name: str, step: int, values: Mapping[str, float]) -> None:
+        """Tell plugins of a training step or a checkpoint."""
+        self.notify("checkpoint" if name == "checkpoint" else "step", step=step, values=values)
+
+    def execute(self, *, force: bool, retrain: bool = False) -> CellResult:
+        """Take the finished record, or go on from what is there.
+
+        Args:
+            force: Embed and score again what is finished.
+            retrain: Train again, too.
+        """
         if self.cell.nodes > 1 and os.environ.get("NODE_RANK", "0") != "0":
             return self._help_first_node()
         with self.folder.lock(), deterministic():
@@ -205,7 +276,7 @@ class OpenCell:
                 return CellResult(record, self.folder.path, is_reused=True)
             self.notify("cell_started")
             started = self._write_plan()
-            trained, embedded, embeddings = self._trained_and_embedded()
+            trained, embedded, embeddings = self._trained_and_embedded(retrain=retrain)
             record = self._score(started, trained, embedded, embeddings)
             self.notify("cell_finished")
             return CellResult(record, self.folder.path, is_reused=False)
@@ -214,22 +285,17 @@ class OpenCell:
         """Lend this machine's devices to a training that the first node leads, and wait for its record."""
         if (record := self._finished()) is not None:
             return CellResult(record, self.folder.path, is_reused=True)
-        if not self._is_trained():
+        if not self.training.is_done():
             from gaitbench.cells.launch import train_on_many
 
             train_on_many(self.cell, self.out)
+        if self.appending is not None and self.appending.predictor is not None:
+            self.appending.predictor.execute(force=False)
         with track(None, f"wait for the first node to score {self.resolved.model_spec.name}") as bar:
             while not self.folder.record.exists():
                 time.sleep(1)
                 bar.advance(1)
         return CellResult(read_record(self.folder.path), self.folder.path, is_reused=False)
-
-    def _is_trained(self) -> bool:
-        try:
-            load_model(self.folder.path, self.resolved.build(self.config))
-        except RecordError:
-            return False
-        return True
 
     def _finished(self) -> RunRecord | None:
         """The record in the folder, if it is whole, of this run, and agrees with its tables."""
@@ -273,101 +339,33 @@ class OpenCell:
         )
         return started
 
-    def _trained_and_embedded(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, Tensor]]:
-        """What is known of training and embedding, and the embeddings, from the folder as far as they are there."""
-        trained = self._read_info(self.folder.model_info)
-        if trained is not None and (found := self._read_embeddings()) is not None:
+    def _trained_and_embedded(self, *, retrain: bool) -> tuple[dict[str, Any], dict[str, Any], dict[str, Tensor]]:
+        """What is known of training and embedding, and the embeddings, from the folders as far as they are there."""
+        trained = None if retrain else self.training.info()
+        if trained is not None and self.folder.model_info.exists() and (found := self._read_embeddings()) is not None:
             return trained, *found
         model = self.resolved.build(self.config)
-        if trained is not None:
-            try:
-                load_model(self.folder.path, model)
-            except RecordError as error:
-                _log.warning("%s; the model is trained again", error)
-                trained = None
         if trained is None:
-            trained = self._train(model)
+            self._keep_features(model)
+        trained = self.training.bring(model, self.folder, self.watch, again=retrain)
         return trained, *self._embed(model)
 
-    def _read_info(self, path: Path) -> dict[str, Any] | None:
-        info = self.folder.read_json(path)
-        return info if info is not None and info.get("run_id") == self.run_id else None
-
-    def _train(self, model: GaitModel) -> dict[str, Any]:
-        weight_bytes = 4 * sum(x.numel() for x in model.state_dict().values())
-        # Two checkpoints of weights with two moments each, one being written, and the model itself.
-        check_output(self.folder.path, 10 * weight_bytes)
-        if self.cell.devices * self.cell.nodes > 1:
-            from gaitbench.cells.launch import train_on_many
-
-            train_on_many(self.cell, self.out)
-            load_model(self.folder.path, model)
-            trained = self._read_info(self.folder.model_info)
-            assert trained is not None
-            return trained
-        return self.train_here(model, make_fabric(self.cell, self.resolved.recipe))
-
-    def train_here(self, model: GaitModel, fabric: Fabric) -> dict[str, Any]:
-        """Train on the devices of a fabric and save the model; gives what was saved beside its weights."""
-        spec = self.resolved.model_spec
-
-        def watch(name: str, step: int, values: Mapping[str, float]) -> None:
-            self.notify("checkpoint" if name == "checkpoint" else "step", step=step, values=values)
-
-        result = train(
-            model,
-            self._training_data(model, fabric.device),
-            self.resolved.recipe,
-            seed=self.cell.seed,
-            fabric=fabric,
-            checkpoint_dir=self.folder.checkpoints,
-            log_path=self.folder.train_log,
-            identity=self.run_id,
-            watch=watch,
-            description=f"{spec.name} s{self.cell.seed}",
-            is_compiled=self.cell.is_compiled,
-        )
-        info = self._model_info(model, result)
-        if fabric.is_global_zero:
-            save_model(self.folder.path, model, info)
-        return info
-
-    def _model_info(self, model: GaitModel, result: TrainResult) -> dict[str, Any]:
-        return {
-            "run_id": self.run_id,
-            "model": self.resolved.model_spec.name,
-            "target": self.resolved.model_spec.target,
-            "config_target": self.resolved.model_spec.config,
-            "config": self.config.model_dump(mode="json"),
-            "subjects": self.classes.tolist(),
-            "num_parameters": count_parameters(model),
-            "num_steps": result.num_steps,
-            "final_losses": result.final_losses,
-            "train_seconds": result.seconds,
-        }
-
-    def _training_data(self, model: GaitModel, device: torch.device) -> TrainingData:
-        dataset = self.dataset.take(self.division.train)
-
-        def sampler(stage: Stage, seed: int) -> BatchSource:
-            return ClipSampler(
-                dataset, self.labels, stage.clips, model.inputs, stage.augment, seed, device, cache=self.cell.cache
-            )
-
-        def sequences() -> Iterator[tuple[Tensor, GaitBatch]]:
-            return test_batches(
-                dataset,
-                model.inputs,
-                max_frames=self.resolved.recipe.max_test_frames,
-                frames_per_batch=self.resolved.recipe.test_frames_per_batch,
-                padding=model.padding,
-                device=device,
-            )
-
-        return TrainingData(sampler=sampler, sequences=sequences, labels=self.labels)
+    def _keep_features(self, model: GaitModel) -> None:
+        """Compute all features that training and test read, before training, as far as they are to be kept."""
+        if self.resolved.feature_dtype is None:
+            return
+        fabric = make_fabric(self.cell.model_copy(update={"devices": 1, "nodes": 1}), self.resolved.recipe)
+        model.to(fabric.device)
+        channels_last(model)
+        cache = feature_cache(self.resolved, model, fabric)
+        assert cache is not None
+        learnt = Wanted(self.training.data, is_mirrored(self.resolved.recipe))
+        tested = Wanted(self.dataset.take(self.division.test))
+        is_read = cache.modality in self.resolved.test_modalities
+        cache.require([learnt, tested] if is_read else [learnt])
 
     def _embedding_keys(self) -> tuple[str, ...]:
-        directions = self.resolved.task.directions(self.resolved.modalities)
+        directions = self.resolved.task.directions(self.resolved.test_modalities)
         return tuple(dict.fromkeys(key for direction in directions for key in direction))
 
     def _embed(self, model: GaitModel) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -375,8 +373,10 @@ class OpenCell:
         model.to(fabric.device)
         channels_last(model)
         recipe, started = self.resolved.recipe, time.perf_counter()
+        cache = feature_cache(self.resolved, model, fabric)
         embeddings = {}
         for key in self._embedding_keys():
+            is_kept = cache is not None and cache.modality in key.split("+")
             embedded = embed(
                 model,
                 self.dataset,
@@ -386,13 +386,21 @@ class OpenCell:
                 frames_per_batch=recipe.test_frames_per_batch,
                 device=fabric.device,
                 autocast=fabric.autocast,
+                features=cache.bank(Wanted(self.dataset.take(self.division.test))) if cache and is_kept else None,
+                read=self.task.answer,
                 description=f"embed {key}",
             )
             embeddings[key] = embedded.embeddings
         seconds = time.perf_counter() - started
         flops = max(self._flops(model, key, fabric) for key in embeddings)
         sha256 = save_tensors(self.folder.embeddings, embeddings)
-        info = {"sha256": sha256, "run_id": self.run_id, "embed_seconds": seconds, "flops_per_sequence": flops}
+        info = {
+            "sha256": sha256,
+            "run_id": self.run_id,
+            "embed_seconds": seconds,
+            "flops_per_sequence": flops,
+            "feature_cache": cache is not None,
+        }
         atomic.write_json(self.folder.embeddings_info, info)
         return info, embeddings
 
@@ -416,8 +424,8 @@ class OpenCell:
         raise DatasetError("the test sequence of median length gave no batch")
 
     def _read_embeddings(self) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
-        info = self._read_info(self.folder.embeddings_info)
-        if info is None:
+        info = self.folder.read_json(self.folder.embeddings_info)
+        if info is None or info.get("run_id") != self.run_id:
             return None
         try:
             embeddings = load_tensors(self.folder.embeddings, str(info["sha256"]))
@@ -434,9 +442,11 @@ class OpenCell:
     ) -> RunRecord:
         resolved, division, start = self.resolved, self.division, time.perf_counter()
         table = self.dataset.table.take(division.test)
+        if self.appending is not None:
+            embeddings = {key: self.appending.append(embedded, table) for key, embedded in embeddings.items()}
         sets = {key: EmbeddingSet(embeddings=embeddings[key], table=table) for key in self._embedding_keys()}
         with track(None, f"score {resolved.model_spec.name} s{self.cell.seed}"):
-            evaluation = resolved.task.evaluate(
+            evaluation = self.task.evaluate(
                 sets,
                 self.protocol,
                 division,
@@ -448,8 +458,10 @@ class OpenCell:
             status="partial" if division.is_partial else "complete",
             task=resolved.task_spec.name,
             task_version=resolved.task.version,
-            data=data_provenance(self.dataset, self.protocol, division, resolved.modalities),
-            model=model_provenance(resolved, self.config, trained, embedded),
+            data=data_provenance(self.dataset, self.protocol, division, self.modalities, self.trained_on),
+            model=model_provenance(
+                resolved, self.config, trained, embedded, None if self.appending is None else self.appending.provenance
+            ),
             training=TrainingSummary(
                 recipe=resolved.recipe.model_dump(mode="json"),
                 seed=self.cell.seed,
@@ -465,6 +477,7 @@ class OpenCell:
                 train_seconds=trained["train_seconds"],
                 embed_seconds=embedded["embed_seconds"],
                 score_seconds=time.perf_counter() - start,
+                feature_cache=bool(trained.get("feature_cache") or embedded.get("feature_cache")),
             ),
         )
         # Audited as a later reader will find it, so that nothing lost on the way to JSON goes unnoticed.
@@ -472,21 +485,17 @@ class OpenCell:
         return write_record(self.folder.path, record, evaluation.tables)
 
 
-def make_fabric(cell: Cell, recipe: Recipe) -> Fabric:
-    """Make Fabric for the devices of a cell, in the recipe's precision."""
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
-    # Who is who is known from the cell; Fabric would otherwise ask Slurm or torchrun, which started other processes.
-    here = LightningEnvironment()
-    if cell.devices * cell.nodes == 1:
-        return Fabric(accelerator=cell.device_type, devices=1, precision=recipe.precision, plugins=[here])
-    # Stages freeze parameters and losses use some outputs only, so not every parameter has a gradient.
-    strategy = DDPStrategy(find_unused_parameters=True)
-    return Fabric(
-        accelerator=cell.device_type,
-        devices=cell.devices,
-        num_nodes=cell.nodes,
-        precision=recipe.precision,
-        strategy=strategy,
-        plugins=[here],
-    )
+def _without_itself(resolved: ResolvedCell) -> ResolvedCell:
+    """The ordinary cell where the other test set turns out to be that of the training data."""
+    if not resolved.is_cross_dataset:
+        return resolved
+    if resolved.trained_on.spec.name != resolved.scored_on.spec.name:
+        return resolved
+    sides = []
+    for source in (resolved.trained_on, resolved.scored_on):
+        data = source.open(resolved.test_modalities)
+        protocol = source.protocol_for(data.card.options).for_table(data.table)
+        sides.append((data.card.version, data.card.options, data.fingerprint(resolved.test_modalities), protocol))
+    if sides[0] != sides[1]:
+        return resolved
+    return dataclasses.replace(resolved, cell=resolved.cell.training, scored_on=resolved.trained_on)

@@ -6,17 +6,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
-from gaitbench.cells.cell import Cell, ResolvedCell, find_protocol, resolve_cell
+from gaitbench.cells.cell import Cell, ResolvedCell, resolve_cell
 from gaitbench.cells.cluster import RENDEZVOUS
+from gaitbench.cells.scored_on import ScoredOn, scored_on
+from gaitbench.cells.source import Source
 from gaitbench.dataset import GaitDataset
-from gaitbench.division import check_ready
+from gaitbench.division import check_ready, check_ready_to_train
 from gaitbench.errors import DatasetError, UnknownNameError, UsageError
 from gaitbench.partition import LIST_KEYS, read_partition
 from gaitbench.recipe import Precision
 from gaitbench.registry import Registry, load_registry, nearest
-from gaitbench.specs import DatasetSpec, ModelSpec
+from gaitbench.specs import ModelSpec
 from gaitbench.storage.bank import CacheMode
-from gaitbench.store import is_prepared, source_modalities
+from gaitbench.store import is_prepared
 
 __all__ = ["DEFAULT_DATASET", "plan"]
 
@@ -43,10 +45,18 @@ def plan(
     nodes: int = 1,
     precision: str | None = None,
     cache: str = "none",
+    feature_cache: bool = False,
     allow_partial: bool = False,
+    test_dataset: str | ScoredOn | Sequence[str | ScoredOn] | None = None,
+    test_data: Path | str | Sequence[Path | str] | Mapping[str, Path | str] | None = None,
+    test_options: Mapping[str, object] | None = None,
+    test_protocol: str | Mapping[str, str] | None = None,
+    test_partition: Path | str | Mapping[str, object] | None = None,
+    append_attributes: str = "",
+    append_weight: float = 1.0,
     registry: Registry | None = None,
 ) -> list[Cell]:
-    """List the cells of a run, a cell per model and seed, and check every name and every list in them.
+    """List the cells of a run, a cell per model, seed and test set, and check every name and every list in them.
 
     The arguments are those of :func:`gaitbench.run`.
 
@@ -60,9 +70,6 @@ def plan(
     if dataset is None:
         dataset = GaitDataset.open(data).card.name if data is not None and is_prepared(data) else DEFAULT_DATASET
     task_name = registry.get("task", task).name
-    spec = registry.get("dataset", dataset)
-    assert isinstance(spec, DatasetSpec)
-    find_protocol(protocol, spec, registry)
     _check_choice("precision", precision, get_args(Precision))
     _check_choice("device", device, ("auto", "cpu", "cuda"))
     _check_choice("cache", cache, get_args(CacheMode))
@@ -75,14 +82,17 @@ def plan(
             "with NODE_RANK 0, 1 ... and the first node's address and a free port of it as MASTER_ADDR and "
             "MASTER_PORT, or let torchrun or srun start it"
         )
+    if not append_weight > 0:
+        raise UsageError(f"append_weight must be above 0, got {append_weight}")
     if not seeds or any(seed < 0 for seed in seeds):
         raise UsageError(f"seeds must be integers of 0 or more, at least one; got {list(seeds)}")
     if models is not None and not models:
         raise UsageError("the list of models is empty; leave it out to run all that fit")
 
+    asked = scored_on(test_dataset, test_data, test_options, test_protocol, test_partition)
     lists = {} if partition is None else {LIST_KEYS[role]: words for role, words in read_partition(partition).items()}
 
-    def cell_of(model: str, seed: int) -> Cell:
+    def cell_of(model: str, seed: int, test: ScoredOn | None) -> Cell:
         return Cell.model_validate(
             {
                 "task": task,
@@ -91,6 +101,7 @@ def plan(
                 "options": dict(options or {}),
                 "protocol": protocol,
                 "partition": lists,
+                "scored_on": test,
                 "model": model,
                 "preset": preset,
                 "overrides": dict(set or {}),
@@ -100,26 +111,33 @@ def plan(
                 "devices": devices,
                 "nodes": nodes,
                 "cache": cache,
+                "feature_cache": feature_cache,
                 "allow_partial": allow_partial,
+                "append_attributes": append_attributes,
+                "append_weight": append_weight,
             }
         )
 
+    trained = cell_of("", 0, None)
+    tests: Sequence[ScoredOn | None] = _different([_filled(test, trained) for test in asked]) or (None,)
+    sources = [Source.find(registry, trained), *(Source.find(registry, test) for test in tests if test)]
     if models is not None:
         chosen = list(dict.fromkeys(models))
-        resolved = [resolve_cell(cell_of(name, seeds[0]), registry) for name in chosen]
+        found = [[resolve_cell(cell_of(name, seeds[0], test), registry) for test in tests] for name in chosen]
+        if len(sources) > 1:
+            # Before the first of them is prepared, which may take hours.
+            _check_supplied(sources, [each[0] for each in found])
     else:
-        if data is not None and is_prepared(data):
-            supplied = GaitDataset.open(data).modalities
-        else:
-            supplied = source_modalities(registry, spec, data, options)
-        chosen, resolved = [], []
+        supplied = [frozenset(source.supplied()) for source in sources]
+        chosen, found = [], []
         without_preset: list[UnknownNameError] = []
+        is_unfit = False
         for model in registry.specs("model"):
             assert isinstance(model, ModelSpec)
             if task_name not in model.tasks:
                 continue
             try:
-                found = resolve_cell(cell_of(model.name, seeds[0]), registry)
+                resolved = [resolve_cell(cell_of(model.name, seeds[0], test), registry) for test in tests]
             except UnknownNameError as error:
                 # Nobody asked for this model by name, so that it lacks the preset only leaves it out.
                 _log.info("left out: %s", error)
@@ -127,29 +145,63 @@ def plan(
                 continue
             except DatasetError as error:
                 _log.info("left out: %s", error)
+                is_unfit = True
                 continue
-            if frozenset(supplied).issuperset(found.modalities):
+            first = resolved[0]
+            needed = [first.modalities, *[first.test_modalities] * (len(supplied) - 1)]
+            if all(there.issuperset(names) for there, names in zip(supplied, needed, strict=True)):
                 chosen.append(model.name)
-                resolved.append(found)
-        if not chosen and without_preset:
+                found.append(resolved)
+        if not chosen and without_preset and not is_unfit:
             raise without_preset[0]
     if not chosen:
+        places = " and ".join(f"dataset {s.spec.name!r}, which has {', '.join(s.spec.modalities)}" for s in sources)
         raise UsageError(
-            f"no installed model does task {task!r} on dataset {spec.name!r}, which has {', '.join(spec.modalities)}. "
-            "Install a plugin with models, such as gaitbench-baselines."
+            f"no installed model does task {task!r} on {places}. Install a plugin with models, such as "
+            "gaitbench-baselines."
         )
-    _check_protocol(resolved[0])
-    return [cell_of(name, seed) for name in chosen for seed in dict.fromkeys(seeds)]
+    for resolved_cell in found[0]:
+        _check_protocol(resolved_cell)
+    return [cell_of(name, seed, test) for name in chosen for seed in dict.fromkeys(seeds) for test in tests]
+
+
+def _check_supplied(sources: Sequence[Source], models: Sequence[ResolvedCell]) -> None:
+    """Stop where data lack a stream that a model reads of them."""
+    for number, source in enumerate(sources):
+        there = source.supplied()
+        for model in models:
+            needed = model.test_modalities if number else model.modalities
+            if missing := [name for name in needed if name not in there]:
+                raise DatasetError(
+                    f"{source.named.data or 'dataset'} ({source.spec.name}) has no {', '.join(missing)}, which model "
+                    f"{model.model_spec.name!r} reads; it has {', '.join(there)}. Prepare it with --modalities "
+                    f"{' '.join(missing)}, or choose another model."
+                )
 
 
 def _check_protocol(resolved: ResolvedCell) -> None:
-    """Stop where no data could make the protocol apply, before any is prepared."""
-    cell = resolved.cell
-    if cell.data is not None and is_prepared(cell.data):
-        protocol = resolved.protocol_for(GaitDataset.open(cell.data).card.options)
-    else:
-        protocol = resolved.protocol_for(cell.options)
-    check_ready(protocol, allow_partial=cell.allow_partial)
+    """Stop where no data could make the protocols apply, before any is prepared."""
+    partial = resolved.cell.allow_partial
+    if resolved.is_cross_dataset:
+        check_ready_to_train(resolved.trained_on.known_protocol(), allow_partial=partial)
+    check_ready(resolved.scored_on.known_protocol(), allow_partial=partial, needs_train=not resolved.is_cross_dataset)
+
+
+def _filled(test: ScoredOn, trained: Cell) -> ScoredOn:
+    """A test set of the training data's name without a folder lies where they lie, and is read as they are."""
+    if test.dataset != trained.dataset or test.data is not None or trained.data is None:
+        return test
+    fields = ("data", "options", "protocol", "partition")
+    return test.model_copy(update={name: getattr(test, name) or getattr(trained, name) for name in fields})
+
+
+def _different(tests: Sequence[ScoredOn]) -> tuple[ScoredOn, ...]:
+    different: list[ScoredOn] = []
+    for test in tests:
+        test = test.model_copy(update={"data": test.data.resolve() if test.data is not None else None})
+        if test not in different:
+            different.append(test)
+    return tuple(different)
 
 
 def _check_choice(name: str, value: str | None, known: Sequence[str]) -> None:

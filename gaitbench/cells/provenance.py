@@ -7,15 +7,20 @@ import numpy as np
 from pydantic import BaseModel
 
 from gaitbench.cells.cell import ResolvedCell
+from gaitbench.cells.people import People
 from gaitbench.dataset import GaitDataset
 from gaitbench.protocol import Division, Protocol
-from gaitbench.results import DataProvenance, ModelProvenance
+from gaitbench.results import AppendedAttributes, DataProvenance, ModelProvenance, TrainedOn
 
-__all__ = ["data_provenance", "model_provenance"]
+__all__ = ["data_provenance", "model_provenance", "training_provenance"]
 
 
 def data_provenance(
-    dataset: GaitDataset, protocol: Protocol, division: Division, modalities: tuple[str, ...]
+    dataset: GaitDataset,
+    protocol: Protocol,
+    division: Division,
+    modalities: tuple[str, ...],
+    trained_on: TrainedOn | None = None,
 ) -> DataProvenance:
     """Say what was trained and tested on.
 
@@ -24,6 +29,7 @@ def data_provenance(
         protocol: How it was divided.
         division: Its rows by their part.
         modalities: Streams that the model read.
+        trained_on: The training data, where they are others.
     """
     card, table = dataset.card, dataset.table
     return DataProvenance(
@@ -39,11 +45,45 @@ def data_provenance(
         num_probes=len(np.unique(np.concatenate(list(division.probes.values())))),
         num_gallery=len(division.gallery),
         repository=card.repository,
+        trained_on=trained_on,
+    )
+
+
+def training_provenance(
+    dataset: GaitDataset, chosen: GaitDataset, protocol: Protocol, modalities: tuple[str, ...], people: People
+) -> TrainedOn:
+    """Say what was trained on, where the test is of other data.
+
+    Args:
+        dataset: The prepared dataset of the training.
+        chosen: The sequences of it that were trained on.
+        protocol: Which chose them.
+        modalities: Streams that the model read.
+        people: Whether they are those of the test.
+    """
+    card = dataset.card
+    return TrainedOn(
+        name=card.name,
+        version=card.version,
+        fingerprint=dataset.fingerprint(modalities),
+        modalities=modalities,
+        options=card.options,
+        protocol=protocol.name,
+        protocol_version=protocol.version,
+        train=protocol.train.model_dump(mode="json"),
+        num_subjects=len(np.unique(chosen.table.subject_id)),
+        num_sequences=len(chosen),
+        people=people,
+        repository=card.repository,
     )
 
 
 def model_provenance(
-    resolved: ResolvedCell, config: BaseModel, trained: Mapping[str, Any], embedded: Mapping[str, Any]
+    resolved: ResolvedCell,
+    config: BaseModel,
+    trained: Mapping[str, Any],
+    embedded: Mapping[str, Any],
+    appended: AppendedAttributes | None = None,
 ) -> ModelProvenance:
     """Say which model was run, how faithful and how large it is.
 
@@ -52,6 +92,7 @@ def model_provenance(
         config: The model's configuration as it was built.
         trained: What was saved beside the weights.
         embedded: What was saved beside the embeddings.
+        appended: What was appended to them.
     """
     spec, plugin = resolved.model_spec, resolved.plugin
     return ModelProvenance(
@@ -66,4 +107,7 @@ def model_provenance(
         config=config.model_dump(mode="json"),
         num_parameters=trained["num_parameters"],
         flops_per_sequence=embedded["flops_per_sequence"],
+        towers=trained.get("towers", ()),
+        decides=resolved.decides if resolved.task.looks_at == "attributes" else "",
+        appended=appended,
     )

@@ -167,7 +167,7 @@ def test_withheld_labels_stop_before_anything_is_made(tmp_path: Path, registry: 
 def test_listed_sequences_that_are_not_there_stop_a_run(tmp_path: Path, registry: Registry) -> None:
     with pytest.raises(IncompleteDataError, match=r"1 of 3 listed sequences are missing \(first: 000-bg-01-090"):
         listed(tmp_path, registry, PARTITION, options={"num_sequences": 1})
-    with pytest.raises(IncompleteDataError, match=r"2 of 3 listed subjects have no sequence \(first: 002, 004\)"):
+    with pytest.raises(IncompleteDataError, match=r"2 of 3 test subjects have no sequence \(first: 002, 004\)"):
         listed(tmp_path, registry, PARTITION, options={"num_subjects": 2})
 
 

@@ -1,0 +1,85 @@
+"""What was drawn of a run, as data: ``findings.json`` beside the pictures."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = ["FINDINGS_FILE", "DrawnHeatmap", "ExplainedSequence", "Explanation", "Told"]
+
+FINDINGS_FILE = "findings.json"
+"""Name of the file; a folder that has it was written by gaitbench."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class DrawnHeatmap(_Part):
+    """A row of a picture."""
+
+    title: str
+    modality: str
+    """Whose frames it lies over."""
+    rows: int
+    """Of the map, before it was enlarged."""
+    columns: int
+    low: float
+    """Value of the darkest colour."""
+    high: float
+    """Value of the brightest colour."""
+    lowest: float
+    """Smallest value over the whole sequence."""
+    highest: float
+    """Largest value over the whole sequence."""
+
+
+class Told(_Part):
+    """What the model says of a sequence in words."""
+
+    title: str
+    text: str
+
+
+class ExplainedSequence(_Part):
+    """One sequence."""
+
+    sequence_id: str
+    subject: str
+    condition: str
+    view: str
+    num_frames: int
+    """Frames that the model was given."""
+    frames: tuple[int, ...]
+    """Those that were drawn, from 0."""
+    file: str = ""
+    """Name of the picture; empty where the model only talks."""
+    heatmaps: tuple[DrawnHeatmap, ...] = ()
+    findings: tuple[Told, ...] = ()
+
+
+class Explanation(_Part):
+    """Everything that was drawn."""
+
+    kind: Literal["gaitbench explanation"] = "gaitbench explanation"
+    version: Literal[1] = 1
+    is_complete: bool = True
+    """False while pictures are being drawn, and after a stop."""
+    run_id: str
+    model: str
+    preset: str
+    fidelity: str
+    notes: tuple[str, ...] = ()
+    """What a reader must know of the model: the preset's own words, and towers that are not the published ones."""
+    task: str
+    dataset: str
+    """The data that the sequences are of."""
+    dataset_version: str
+    trained_on: str
+    """The data that were trained on."""
+    protocol: str
+    split: Literal["test", "train"]
+    """Which part of the protocol the sequences are of."""
+    seed: int
+    files: tuple[str, ...] = ()
+    """Every file of the folder but this one."""
+    sequences: tuple[ExplainedSequence, ...] = ()
