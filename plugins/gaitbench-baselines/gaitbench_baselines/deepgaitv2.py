@@ -190,6 +190,7 @@ class DeepGaitV2(PartNetwork):
         (torch.Size([2, 32, 16]), torch.Size([2, 5, 16]))
     """
 
+    beyond_features = ("head", "neck")
     config: DeepGaitV2Config
 
     def __init__(self, config: DeepGaitV2Config) -> None:
@@ -217,8 +218,12 @@ class DeepGaitV2(PartNetwork):
 
     def forward(self, batch: GaitBatch) -> GaitOutput:
         """Embed rasters ``[N, C, T, H, W]`` as ``[N, D, P]``; padding changes nothing outside training."""
+        return self.embed_parts(self.part_features(batch))
+
+    def part_features(self, batch: GaitBatch) -> Tensor:
+        """The strips ``[N, C, P]`` before the head."""
         x, num_frames = clip_input(batch, self.config.modality)
-        return self.recognise(self.stages(self.stem(x), padding_mask(num_frames, x.shape[2])), num_frames)
+        return self.pool_parts(self.stages(self.stem(x), padding_mask(num_frames, x.shape[2])), num_frames)
 
 
 DATA_AUGMENTATION = AugmentConfig(perspective=0.2, flip=0.2, rotate=0.2)

@@ -3,13 +3,14 @@
 Axes: N batch, C channels, T frames, H rows, W columns, D embedding width, P parts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal
 
 from pydantic import BaseModel, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
+from gaitbench.explaining import Explainable, Finding, Heatmap, activation_heatmap, maximum_heatmap
 from gaitbench.layers import ResNet9, SeparateBNNeck, SeparateFC, horizontal_pyramid_pool, set_pool, unfold_frames
 from gaitbench.layers.resnet9 import PUBLISHED_KEYS as RESNET9_KEYS
 from gaitbench.losses import batch_all_triplet, part_cross_entropy
@@ -73,7 +74,7 @@ class LidarGaitConfig(GaitBaseConfig, frozen=True):
     """Training subjects; the runner sets it."""
 
 
-class GaitBase(GaitModel):
+class GaitBase(Explainable, GaitModel):
     """A residual network per frame, the maximum over frames, one embedding per horizontal strip.
 
     Exactly invariant to the order of frames and to their repetition. Losses: ``triplet``, ``cross_entropy``.
@@ -93,6 +94,7 @@ class GaitBase(GaitModel):
     """
 
     padding = "masked"
+    beyond_features = ("head", "neck")
     config: GaitBaseConfig
 
     def __init__(self, config: GaitBaseConfig) -> None:
@@ -127,11 +129,29 @@ class GaitBase(GaitModel):
 
     def forward(self, batch: GaitBatch) -> GaitOutput:
         """Embed rasters ``[N, C, T, H, W]`` as ``[N, D, P]``; padding changes nothing."""
+        embedding = self.head(self.part_features(batch))
+        return GaitOutput(embedding=embedding, logits=self.neck(embedding).logits)
+
+    def part_features(self, batch: GaitBatch) -> Tensor:
+        """The strips ``[N, C, P]`` before the head."""
+        features, num_frames = self._features(batch)
+        maps = set_pool(features, num_frames)  # [N, C, H, W]
+        return horizontal_pyramid_pool(maps, self.config.bins)
+
+    def _features(self, batch: GaitBatch) -> tuple[Tensor, Tensor]:
+        """The last stage's maps ``[N, C, T, H', W']``, and the real frames of each clip ``[N]``."""
         x, num_frames = raster_input(batch, self.config.modality)
         features = on_real_frames(self.trunk, x, num_frames) if self.training else self.trunk(x)
-        maps = set_pool(unfold_frames(features, len(x) // len(num_frames)), num_frames)  # [N, C, H, W]
-        embedding = self.head(horizontal_pyramid_pool(maps, self.config.bins))
-        return GaitOutput(embedding=embedding, logits=self.neck(embedding).logits)
+        return unfold_frames(features, len(x) // len(num_frames)), num_frames
+
+    def explain(self, batch: GaitBatch) -> Sequence[Heatmap | Finding]:
+        """Show how strong the last stage's features are, and which frames their maximum over time comes from."""
+        features, num_frames = self._features(batch)
+        modality = self.config.modality
+        return (
+            activation_heatmap("activation of the last stage", modality, features),
+            maximum_heatmap("share of channels whose maximum over time is here", modality, features, num_frames),
+        )
 
     def losses(self, output: GaitOutput, batch: GaitBatch, stage: Stage) -> Mapping[str, Tensor]:  # noqa: ARG002
         """Batch-all triplet loss on the embeddings, cross-entropy on the neck's cosines."""

@@ -111,6 +111,7 @@ class GaitGL(GaitModel):
     """
 
     padding = "masked"
+    beyond_features = ("norm", "classifier", "neck")
     config: GaitGLConfig
 
     def __init__(self, config: GaitGLConfig) -> None:
@@ -147,6 +148,14 @@ class GaitGL(GaitModel):
 
     def forward(self, batch: GaitBatch) -> GaitOutput:
         """Embed silhouettes ``[N, C, T, H, W]`` as ``[N, D, P]``; padding changes nothing."""
+        embedding = self.part_features(batch)
+        if self.config.neck == "bnneck":
+            return GaitOutput(embedding=embedding, logits=self.neck(embedding).logits)
+        embedding = self.norm(embedding)
+        return GaitOutput(embedding=embedding, logits=self.classifier(embedding))
+
+    def part_features(self, batch: GaitBatch) -> Tensor:
+        """The strips ``[N, D, P]`` behind the head, before the batch norm or the neck."""
         clips, num_frames = at_least(_MIN_FRAMES, *clip_input(batch, "silhouette"))
         x = clips.contiguous(memory_format=torch.channels_last_3d)
         is_padding = padding_mask(num_frames, x.shape[2])
@@ -159,11 +168,7 @@ class GaitGL(GaitModel):
                 x = functional.max_pool3d(x, (1, 2, 2))
             for conv in stage:
                 x = conv(clear_padding(x, is_padding))
-        embedding = self.head(self.pool(set_pool(x, num_frames)))
-        if self.config.neck == "bnneck":
-            return GaitOutput(embedding=embedding, logits=self.neck(embedding).logits)
-        embedding = self.norm(embedding)
-        return GaitOutput(embedding=embedding, logits=self.classifier(embedding))
+        return self.head(self.pool(set_pool(x, num_frames)))
 
     def losses(self, output: GaitOutput, batch: GaitBatch, stage: Stage) -> Mapping[str, Tensor]:  # noqa: ARG002
         """Batch-all triplet loss on the embeddings, cross-entropy on the logits."""

@@ -98,6 +98,7 @@ class GaitPart(GaitModel):
     """
 
     padding = "masked"
+    beyond_features = ("head",)
     config: GaitPartConfig
 
     def __init__(self, config: GaitPartConfig) -> None:
@@ -115,10 +116,14 @@ class GaitPart(GaitModel):
 
     def forward(self, batch: GaitBatch) -> GaitOutput:
         """Embed silhouettes ``[N, C, T, H, W]`` as ``[N, D, P]``; padding changes nothing."""
+        return GaitOutput(embedding=self.head(self.part_features(batch)))
+
+    def part_features(self, batch: GaitBatch) -> Tensor:
+        """The parts ``[N, C, P]`` behind the attention over time, before the head."""
         x, num_frames = raster_input(batch, "silhouette")
         parts = horizontal_pyramid_pool(self.trunk(x), self.config.bins)  # [M, C, P]
         by_clip = parts.unflatten(0, (len(num_frames), -1)).permute(0, 3, 2, 1)  # [N, P, C, T]
-        return GaitOutput(embedding=self.head(self.motion(by_clip, num_frames).transpose(1, 2)))
+        return self.motion(by_clip, num_frames).transpose(1, 2)
 
     def losses(self, output: GaitOutput, batch: GaitBatch, stage: Stage) -> Mapping[str, Tensor]:  # noqa: ARG002
         """Batch-all triplet loss."""

@@ -78,7 +78,11 @@ class PartNetwork(GaitModel):
 
     def recognise(self, x: Tensor, num_frames: Tensor) -> GaitOutput:
         """Reduce features ``[N, C, T, H, W]`` to part embeddings ``[N, D, P]`` and logits ``[N, classes, P]``."""
-        return self.embed_parts(horizontal_pyramid_pool(set_pool(x, num_frames), self.config.bins))
+        return self.embed_parts(self.pool_parts(x, num_frames))
+
+    def pool_parts(self, x: Tensor, num_frames: Tensor) -> Tensor:
+        """Reduce features ``[N, C, T, H, W]`` to part features ``[N, C, P]``: set pooling, then strips."""
+        return horizontal_pyramid_pool(set_pool(x, num_frames), self.config.bins)
 
     def embed_parts(self, parts: Tensor) -> GaitOutput:
         """Map part features ``[N, C, P]`` to embeddings ``[N, D, P]`` and logits ``[N, classes, P]``."""

@@ -9,11 +9,12 @@ from typing import Literal, Self
 
 import torch
 from pydantic import PositiveFloat, PositiveInt, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
+from gaitbench import layers
 from gaitbench.augment import augment
 from gaitbench.errors import ModelError, ShapeError
-from gaitbench.layers import ResidualStage, fold_frames, padding_mask, skeleton_map, unfold_frames
+from gaitbench.layers import ResidualStage, padding_mask, skeleton_map, unfold_frames
 from gaitbench.model import GaitBatch, GaitOutput, InputSpec
 from gaitbench.recipe import AugmentConfig, Preset
 from gaitbench_baselines.deepgaitv2 import (
@@ -226,16 +227,8 @@ def _raw_raster(x: Tensor, channels: int) -> Tensor:
     return x.transpose(1, 2)
 
 
-class AttentionFusion(nn.Module):
-    """A weighted mean of two feature maps, with weights for every pixel and channel that add up to 1.
-
-    Args:
-        channels: Channels of either map.
-        squeeze: Weights are worked out in 1 / squeeze of the channels, at least one.
-
-    Source:
-        Fan et al., AAAI 2024, section "SkeletonGait++" (the fusion by cross attention). A softmax over two scores is
-        the sigmoid of their difference.
+class AttentionFusion(layers.AttentionFusion):
+    """The fusion of silhouette and map, frame by frame.
 
     Example:
         >>> fusion = AttentionFusion(32).eval()
@@ -244,25 +237,10 @@ class AttentionFusion(nn.Module):
         True
     """
 
-    def __init__(self, channels: int, *, squeeze: int = 16) -> None:
-        super().__init__()
-        hidden = max(1, channels // squeeze)
-        self.scores = nn.Sequential(
-            nn.Conv2d(2 * channels, hidden, 1, bias=False),
-            nn.BatchNorm2d(hidden),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(hidden, hidden, 3, padding=1, bias=False),
-            nn.BatchNorm2d(hidden),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(hidden, 2 * channels, 1, bias=False),
-        )
-
-    def forward(self, silhouette: Tensor, maps: Tensor) -> Tensor:
-        """Fuse two ``[N, C, T, H, W]`` into one."""
-        scores = self.scores(fold_frames(torch.cat([silhouette, maps], dim=1)))  # [M, 2 C, H, W]
-        of_silhouette, of_maps = scores.chunk(2, dim=1)
-        weight = unfold_frames(torch.sigmoid(of_silhouette - of_maps), silhouette.shape[2])
-        return torch.lerp(maps, silhouette, weight.to(maps.dtype))
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """Fuse ``[N, C, T, H, W]`` of the silhouette and of the map into one."""
+        folded = [x.transpose(1, 2).flatten(0, 1) for x in (first, second)]
+        return unfold_frames(super().forward(*folded), first.shape[2])
 
 
 def _map_spec(config: SkeletonGaitConfig) -> InputSpec:
@@ -307,7 +285,7 @@ _NOTE = "the map is drawn from joints; the model augments it, and in SkeletonGai
 
 def _gait3d(config: Mapping[str, object]) -> Preset:
     return Preset(
-        config={**_AUGMENTED, **config},
+        config={**_AUGMENTED, "num_classes": 3000, **config},
         recipe=published_recipe(60_000, (20_000, 30_000, 40_000), (32, 4), augment=_NONE),
         note=_NOTE,
     )
@@ -315,7 +293,7 @@ def _gait3d(config: Mapping[str, object]) -> Preset:
 
 def _grew(config: Mapping[str, object]) -> Preset:
     return Preset(
-        config={**_AUGMENTED, **config},
+        config={**_AUGMENTED, "num_classes": 20_000, **config},
         recipe=published_recipe(180_000, (80_000, 120_000, 150_000), (32, 4), augment=_NONE),
         note=_NOTE,
     )
@@ -323,7 +301,7 @@ def _grew(config: Mapping[str, object]) -> Preset:
 
 def _ccpg(config: Mapping[str, object]) -> Preset:
     return Preset(
-        config={**_SHALLOW, **_AUGMENTED, **config},
+        config={**_SHALLOW, **_AUGMENTED, "num_classes": 100, **config},
         recipe=published_recipe(60_000, (20_000, 30_000, 40_000), (8, 16), augment=_NONE),
         note=_NOTE,
     )
@@ -331,7 +309,7 @@ def _ccpg(config: Mapping[str, object]) -> Preset:
 
 def _sustech1k(config: Mapping[str, object], order: Literal["unordered", "ordered"]) -> Preset:
     return Preset(
-        config={**_SHALLOW, **_AUGMENTED, **config},
+        config={**_SHALLOW, **_AUGMENTED, "num_classes": 250, **config},
         recipe=published_recipe(50_000, (20_000, 30_000, 40_000), (8, 8), num_frames=10, order=order, augment=_NONE),
         note=_NOTE,
     )
@@ -357,7 +335,7 @@ PRESETS: dict[str, Preset] = {
     "paper@grew": _grew({}),
     "paper@ccpg": _ccpg({"embedding": "neck"}),
     "paper@ou-mvlp": Preset(
-        config={**_SHALLOW, "augment": AugmentConfig(flip=0.5)},
+        config={**_SHALLOW, "augment": AugmentConfig(flip=0.5), "num_classes": 5153},
         recipe=published_recipe(120_000, (60_000, 80_000, 100_000), (32, 8), augment=_NONE),
         note=_NOTE,
     ),

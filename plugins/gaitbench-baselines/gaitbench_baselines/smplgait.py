@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal, Self
 
+import torch
 from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
@@ -150,6 +151,32 @@ class SMPLGait(GaitModel):
         maps = set_pool(unfold_frames(x, len(x) // len(num_frames)), num_frames)  # [N, C, H, W]
         embedding = self.head(horizontal_pyramid_pool(maps, self.config.bins))
         return GaitOutput(embedding=embedding, logits=self.neck(embedding).logits)
+
+    def embed_raw(self, raster: Tensor, smpl: Tensor | None = None) -> Tensor:
+        """Embed rasters and body models of the same frames.
+
+        Args:
+            raster: ``[N, T, H, W]``.
+            smpl: ``[N, T, 85]``: camera, pose and shape; None where :attr:`SMPLGaitConfig.has_smpl` is False.
+
+        Returns:
+            ``[N, D, P]``.
+
+        Raises:
+            ShapeError: The axes are others.
+        """
+        expected = (*raster.shape[:2], SMPL_VALUES) if self.config.has_smpl else None
+        if raster.dim() != 4 or (None if smpl is None else smpl.shape) != expected:
+            raise ShapeError(
+                f"SMPLGait reads [N, T, H, W] and, unless has_smpl is False, [N, T, {SMPL_VALUES}], got "
+                f"{list(raster.shape)} and {None if smpl is None else list(smpl.shape)}"
+            )
+        inputs: dict[str, Tensor] = {self.config.modality: raster[:, None]}
+        if smpl is not None:
+            inputs["smpl"] = smpl.transpose(1, 2)[..., None]
+        num_frames = torch.full((len(raster),), raster.shape[1], device=raster.device)
+        output: GaitOutput = self(GaitBatch(inputs, dict.fromkeys(inputs, num_frames)))
+        return output.embedding
 
     def losses(self, output: GaitOutput, batch: GaitBatch, stage: Stage) -> Mapping[str, Tensor]:  # noqa: ARG002
         """Batch-all triplet loss on the embeddings, cross-entropy on the neck's cosines."""

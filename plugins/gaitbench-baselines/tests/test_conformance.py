@@ -48,6 +48,24 @@ SMALL: dict[str, dict[str, Any]] = {
     "parsinggait": {"channels": (4, 6, 8, 10), "embedding_width": 12},
     "smplgait": {"channels": (4, 6, 8), "embedding_width": 12, "smpl_widths": (8, 8)},
     "multigait++": {"channels": (4, 6, 8, 10), "embedding_width": 12},
+    "biggait": {
+        "image": {
+            "architecture": "vit_small_patch14_dinov2",
+            "overrides": {"patch_size": 4, "embed_dim": 16, "depth": 2, "num_heads": 2, "img_size": (32, 16)},
+        },
+        "image_px": (32, 16),
+        "layers": (1, 2),
+        "rgb_px": (64, 32),
+        "rgb_form": "padded",
+        "map_px": (16, 8),
+        "mask_use": "soft",
+        "border_rows": 2,
+        "hidden_channels": 8,
+        "out_channels": 4,
+        "channels": (4, 6, 8, 10),
+        "strides": (1, 1, 1, 1),
+        "embedding_width": 12,
+    },
 }
 """Sizes at which a test takes milliseconds."""
 ORDERED = frozenset(

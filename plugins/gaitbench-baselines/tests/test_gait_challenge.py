@@ -1,11 +1,11 @@
 """Presets for the USF gait challenge keep a model's sizes and losses and change what the data ask for."""
 
 import pytest
-
-from gaitbench.registry import load_registry, resolve
 from gaitbench_baselines import gait_challenge
 from gaitbench_baselines.gait_challenge import on_gait_challenge
 from gaitbench_baselines.gln import PRESETS
+
+from gaitbench.registry import load_registry, resolve
 
 SILHOUETTE_MODELS = (
     "deepgaitv2-2d", "deepgaitv2-3d", "deepgaitv2-p3d", "gaitbase", "gaitgl", "gaitpart", "gaitset", "gln", "swingait",

@@ -192,7 +192,7 @@ CASES: dict[str, Listing] = {
         "paper",
         (),
     ),
-    "skeletongait-1111": ("skeletongait", skeletongait((1, 1, 1, 1)), 8_028_672 + NECK_16, "paper@ccpg", TWO_MAPS),
+    "skeletongait-1111": ("skeletongait", skeletongait((1, 1, 1, 1)), 8_028_672 + NECK_16, "paper@ou-mvlp", TWO_MAPS),
     "skeletongait-1441": ("skeletongait", skeletongait((1, 4, 4, 1)), 13_196_544 + NECK_16, "paper", ()),
     "parsinggait-coarse": (
         "parsinggait",
@@ -304,3 +304,61 @@ def test_convert_and_embed(case: str, tmp_path: Path, capsys: pytest.CaptureFixt
     assert all(torch.equal(own[names[key]], value) for key, value in drawn.items())
     with torch.no_grad():
         torch.testing.assert_close(found.reshape(1, -1), ours.embed_raw(torch.from_numpy(x)).reshape(1, -1).cpu())
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "preset", "embedding"), [(100, "paper@ccpg", "neck"), (250, "paper@sustech1k", "head")]
+)
+def test_the_number_of_subjects_decides_between_presets_of_one_shape(
+    num_classes: int, preset: str, embedding: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """CCPG's SkeletonGait compares what the neck gives, those of other datasets what goes into it."""
+    state = {**skeletongait((1, 1, 1, 1)), "BNNecks.fc_bin": (16, 256, num_classes)}
+    torch.save(weights(state), tmp_path / "c.pt")
+    command = ["convert", "opengait", str(tmp_path / "c.pt"), "--model", "skeletongait", "--out", str(tmp_path / "w")]
+    command[-1] += ".safetensors"
+    assert main([*command, "--json"]) == 0
+    done = json.loads(capsys.readouterr().out)
+    assert (done["preset"], done["config"]["embedding"]) == (preset, embedding)
+    assert ("paper@ccpg" in done["alternatives"]) == (preset != "paper@ccpg")
+
+
+@pytest.mark.parametrize("left_out", ["counters", "tables", "zeros"])
+def test_tables_of_window_places_are_the_models_own(left_out: str, tmp_path: Path) -> None:
+    """Published code works them out anew; a file need not have them, or right ones."""
+    drawn = weights(swingait((1, 1), (2, 2)))
+    whole = weights(swingait((1, 1), (2, 2)))
+    for key in [key for key, value in drawn.items() if not value.is_floating_point()]:
+        if left_out == "zeros":
+            drawn[key] = torch.zeros_like(drawn[key])
+        elif ("num_batches" in key) == (left_out == "counters"):
+            del drawn[key]
+    torch.save(drawn, tmp_path / "c.pt")
+    converted = str(tmp_path / "w.safetensors")
+    assert main(["convert", "opengait", str(tmp_path / "c.pt"), "--model", "swingait", "--out", converted]) == 0
+    _, model = load_weights(converted)
+    key = "transformer.layers.0.blocks.0.attn.relative_position_index"
+    assert torch.equal(model.transformer.stages[0].blocks[0].attention.position_index, whole[key])
+
+
+def test_two_inputs_of_one_file(tmp_path: Path) -> None:
+    torch.save(weights(smplgait()), tmp_path / "c.pt")
+    converted, embedded = str(tmp_path / "w.safetensors"), str(tmp_path / "e.npz")
+    assert main(["convert", "opengait", str(tmp_path / "c.pt"), "--model", "smplgait", "--out", converted]) == 0
+    rng = np.random.default_rng(0)
+    raster, smpl = rng.random((2, 3, 64, 44)).round(), rng.standard_normal((2, 3, 85))
+    for arrays in (
+        {"silhouette": raster, "smpl": smpl},
+        {"smpl": smpl, "silhouette": raster},
+        {"a": raster, "b": smpl},
+    ):
+        np.savez(tmp_path / "x.npz", **arrays)
+        assert main(["embed", str(tmp_path / "x.npz"), "--weights", converted, "--out", embedded]) == 0
+        _, ours = load_weights(converted)
+        with torch.no_grad():
+            wanted = ours.embed_raw(torch.from_numpy(raster).float(), torch.from_numpy(smpl).float())
+        torch.testing.assert_close(read_embeddings(embedded).embeddings, wanted)
+    np.savez(tmp_path / "x.npz", silhouette=raster)
+    assert main(["embed", str(tmp_path / "x.npz"), "--weights", converted, "--out", embedded]) == 1
+    np.savez(tmp_path / "x.npz", silhouette=raster, smpl=smpl[:1])
+    assert main(["embed", str(tmp_path / "x.npz"), "--weights", converted, "--out", embedded]) == 1

@@ -1,0 +1,1 @@
+"""LMGait: gait recognition from colour, guided by language and aware of motion."""

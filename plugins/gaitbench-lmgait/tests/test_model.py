@@ -1,0 +1,224 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from gaitbench_lmgait.config import LMGaitConfig
+from gaitbench_lmgait.model import SILHOUETTE, LMGait
+from gaitbench_lmgait.presets import LOSS_WEIGHTS, PRESETS
+from torch import Tensor
+
+from gaitbench.checkpoint import apply_weights, weights_of
+from gaitbench.errors import ModelError
+from gaitbench.explaining.asking import explain_batch
+from gaitbench.model import GaitBatch
+from gaitbench.optim import freeze
+from gaitbench.recipe import Stage
+
+Make = Callable[..., LMGait]
+Clips = Callable[..., GaitBatch]
+
+
+def count(module: torch.nn.Module | None) -> int:
+    assert module is not None
+    return sum(weight.numel() for weight in module.parameters())
+
+
+def embed(model: LMGait, batch: GaitBatch) -> Tensor:
+    with torch.no_grad():
+        return model.eval()(batch).embedding
+
+
+def test_sizes_are_those_of_the_sheet() -> None:
+    with torch.device("meta"):
+        model = LMGait(LMGaitConfig(**PRESETS["paper"].config))
+        two = LMGait(LMGaitConfig(**PRESETS["paper"].config, two_stream=True))
+    assert count(model.decoder) == 770
+    assert count(model.trunk) + count(model.head) == 7_002_752
+    assert count(model.neck) == 417_792
+    assert count(two.trunk) + count(two.head) + count(two.neck) == 7_505_056
+    assert count(two.appearance) == 24_592
+    assert count(model.text) == 786_432 + 196_608
+    # 1536 to 64, its norm, a residual block of 64, and 64 to 16.
+    assert count(model.branch) == 98_304 + 128 + 73_984 + 1_024
+    assert not count(model.encoder)
+
+
+def test_embeddings_have_the_published_shape(small: Make, clips: Clips) -> None:
+    model = small(embedding_width=256, map_px=(64, 32), strides=(1, 2, 2, 1))
+    assert embed(model, clips(model)).shape == (4, 256, 16)
+
+
+def test_without_the_text_tower_embeddings_are_the_same_to_the_bit(small: Make, clips: Clips) -> None:
+    for fields in ({}, {"text_form": "tokens"}, {"attention": "channel-gate"}):
+        model = small(mam_start="xavier", **fields)
+        batch = clips(model)
+        attached = embed(model, batch)
+        with torch.autocast("cpu", torch.bfloat16):
+            attached_mixed = embed(model, batch)
+        model.seal()
+        assert torch.equal(embed(model, batch), attached)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(embed(model, batch), attached_mixed)
+
+
+def test_a_sealed_file_builds_the_model_without_the_tower(small: Make, clips: Clips) -> None:
+    model = small(mam_start="xavier")
+    batch, whole = clips(model), weights_of(model)
+    model.seal()
+    sealed = weights_of(model)
+    assert not [name for name in sealed if name.startswith("text.") and name != "text.vector"]
+    loaded = small()
+    apply_weights(loaded, sealed, "here")
+    assert [tower.role for tower in loaded.towers] == ["image"]
+    assert torch.equal(embed(loaded, batch), embed(model, batch))
+    # And back, for a training that goes on from a checkpoint.
+    apply_weights(loaded, whole, "here")
+    assert [tower.role for tower in loaded.towers] == ["image", "text"]
+    assert torch.equal(embed(loaded, batch), embed(model, batch))
+
+
+def test_a_gated_text_cannot_be_stored(small: Make) -> None:
+    model = small(has_mam_gate=True)
+    model.seal()
+    assert [tower.role for tower in model.towers] == ["image", "text"]
+
+
+def test_the_order_of_frames_matters_with_motion_and_without_it_not(small: Make, clips: Clips) -> None:
+    order = torch.tensor([2, 0, 3, 1])
+    for fields, is_ordered in (({}, True), ({"temporal": "conv3d"}, True), ({"temporal": "none"}, False)):
+        model = small(mask_use="soft", **fields)
+        batch = clips(model)
+        rgb = batch.inputs["rgb"]
+        forth = embed(model, batch)
+        for changed in (rgb.flip(2), rgb[:, :, order]):
+            batch.inputs["rgb"] = changed
+            difference = (embed(model, batch) - forth).abs().max() / forth.abs().max()
+            assert (difference > 1e-3) == is_ordered
+
+
+def test_loss_weights_are_those_of_the_paper(small: Make, clips: Clips) -> None:
+    assert LOSS_WEIGHTS == {"triplet": 1, "cross_entropy": 1, "silhouette": 1, "smoothness": 0.01, "diversity": 5}
+    for name, preset in PRESETS.items():
+        assert preset.recipe.stages[-1].loss_weights == LOSS_WEIGHTS, name
+    model = small().train()
+    batch = clips(model)
+    assert set(model.losses(model(batch), batch, Stage())) == set(LOSS_WEIGHTS)
+
+
+def test_no_gradient_reaches_the_frozen_towers(small: Make, clips: Clips) -> None:
+    model = small(mam_start="xavier", has_mask_gradient=True).train()
+    batch = clips(model)
+    sum(model.losses(model(batch), batch, Stage()).values()).backward()
+    towers = [model.encoder.tower.tower, model.text.tower.tower]
+    for tower in towers:
+        assert not tower.training
+        assert all(weight.grad is None and not weight.requires_grad for weight in tower.parameters())
+    assert all(weight.grad is not None for weight in model.parameters())
+
+
+def test_the_decoders_own_stage_computes_nothing_behind_it(small: Make, clips: Clips) -> None:
+    model = small().train()
+    batch = clips(model)
+    (decoder, _) = PRESETS["paper"].recipe.stages
+    freeze(model, decoder.freeze)
+    model.branch.register_forward_pre_hook(lambda *_: pytest.fail("the branch was run"))
+    losses = model.losses(model(batch), batch, decoder)
+    assert set(losses) == {"silhouette"}
+    losses["silhouette"].backward()
+    trained = {name for name, weight in model.named_parameters() if weight.grad is not None}
+    assert trained == {"decoder.linear.weight", "decoder.linear.bias"}
+
+
+def silhouette_loss(model: LMGait, batch: GaitBatch) -> Tensor:
+    torch.manual_seed(0)
+    return model.losses(model(batch), batch, Stage())["silhouette"]
+
+
+def test_silhouettes_are_compared_pixel_by_pixel(small: Make, clips: Clips) -> None:
+    model = small(decoder_dropout=0.0, map_px=(16, 8)).train()
+    batch = clips(model)
+    frames = model.encoder.real_frames(batch)
+    maps, _ = model._looked_at(batch, frames)
+    probability = model._person(maps).probability[:, 0]
+    masks = batch.inputs[SILHOUETTE][:, 0].flatten(0, 1)  # [K, 64, 32]
+    small_masks = torch.nn.functional.interpolate(masks[:, None], (16, 8), mode="nearest-exact")[:, 0]
+    expected = torch.nn.functional.binary_cross_entropy(probability, small_masks)
+    torch.testing.assert_close(silhouette_loss(model, batch), expected)
+
+
+def test_frames_without_a_silhouette_do_not_count(small: Make, clips: Clips) -> None:
+    model = small(decoder_dropout=0.0).train()
+    batch = clips(model, num_frames=3)
+    batch.inputs[SILHOUETTE][0, :, 1:] = 0
+    loss = silhouette_loss(model, batch)
+    batch.inputs[SILHOUETTE][1:] = 0
+    alone = silhouette_loss(model, batch)
+    assert alone != loss
+    batch.inputs[SILHOUETTE][:] = 0
+    with pytest.raises(ModelError, match="no frame of the batch has a person in silhouette-raw"):
+        silhouette_loss(model, batch)
+    del batch.inputs[SILHOUETTE]
+    with pytest.raises(ModelError, match="but training reads silhouette-raw, too"):
+        model(batch)
+    assert bool(embed(model, batch).isfinite().all())
+
+
+def test_kept_features_train_as_frames_do(small: Make, clips: Clips) -> None:
+    model = small().train()
+    batch = clips(model)
+    features = model.frozen_features
+    assert features is not None
+    kept = GaitBatch(
+        {features.name: features.of(batch), SILHOUETTE: batch.inputs[SILHOUETTE]}, batch.num_frames, labels=batch.labels
+    )
+    results = []
+    for given in (batch, kept):
+        torch.manual_seed(0)
+        losses = model.losses(model(given), given, Stage())
+        results.append(torch.stack(list(losses.values())))
+    torch.testing.assert_close(results[0], results[1], atol=1e-6, rtol=1e-6)
+    assert small(is_image_trained=True).frozen_features is None
+
+
+def test_raw_crops_embed_like_batches(small: Make, clips: Clips) -> None:
+    model = small()
+    batch = clips(model)
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    raw = (batch.inputs["rgb"].transpose(1, 2) - mean.view(3, 1, 1)) / std.view(3, 1, 1)
+    expected = embed(model, batch)
+    with torch.no_grad():
+        torch.testing.assert_close(model.embed_raw(raw), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_texts_change_embeddings_and_attention_can_be_seen(small: Make, clips: Clips) -> None:
+    model = small()
+    batch = clips(model)
+    seen = {kind: embed(small(prompt=kind, mam_start="xavier"), batch) for kind in ("correct", "wrong", "random")}
+    assert not torch.allclose(seen["correct"], seen["wrong"])
+    assert not torch.allclose(seen["correct"], seen["random"])
+    shown = {item.title: item for item in explain_batch(model.eval(), batch)}
+    assert set(shown) == {"semantic attention", "person", "channel of the representation", "motion"}
+    assert shown["semantic attention"].values.shape == (4, 4, 8, 4)
+    assert shown["person"].limits == (0.0, 1.0)
+    bare = small(has_text=False, temporal="none").eval()
+    assert {item.title for item in explain_batch(bare, batch)} == {"person", "channel of the representation"}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "num_frames", "side"), [("ccpg", 30, None), ("sustech1k", 24, 64), ("casia-b-star", 24, 128)]
+)
+def test_recipes_are_those_published(dataset: str, num_frames: int, side: Any) -> None:
+    preset = PRESETS[f"paper@{dataset}"]
+    decoder, whole = preset.recipe.stages
+    assert (decoder.iterations, whole.iterations) == (5_000, 40_000)
+    assert decoder.loss_weights == {"silhouette": 1.0}
+    assert whole.schedule.milestones == (15_000, 25_000, 30_000, 35_000)
+    for stage in (decoder, whole):
+        clips = stage.clips
+        assert (clips.subjects_per_batch, clips.sequences_per_subject, clips.num_frames) == (6, 8, num_frames)
+        assert (clips.order, stage.augment.flip) == ("ordered", 0.5)
+        assert (stage.optimizer.name, stage.optimizer.lr, stage.optimizer.weight_decay) == ("sgd", 0.1, 5e-4)
+    config = LMGaitConfig(**preset.config)
+    assert config.image.weights == config.text.weights == "pretrained"
+    assert config.rgb_px == ((side, side) if side else (256, 128))
