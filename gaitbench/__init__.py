@@ -6,7 +6,7 @@ functions are loaded on first use.
 Example:
     >>> import gaitbench
     >>> [spec.name for spec in gaitbench.list_components("task")]
-    ['crossmodal', 'identity']
+    ['attribute', 'crossmodal', 'identity']
 """
 
 import importlib
@@ -17,20 +17,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gaitbench.api import (
         add_to_leaderboard,
+        annotate,
         build_leaderboard,
         check_leaderboard,
         convert,
         doctor,
         embed,
+        estimate_annotation,
+        explain,
         export,
         info,
         list_components,
+        list_features,
         list_plugins,
         load,
         new_plugin,
         prepare,
         preview,
         rank_runs,
+        remove_features,
         run,
         score,
         show_leaderboard,
@@ -43,20 +48,25 @@ __all__ = [
     "GaitbenchError",
     "__version__",
     "add_to_leaderboard",
+    "annotate",
     "build_leaderboard",
     "check_leaderboard",
     "convert",
     "doctor",
     "embed",
+    "estimate_annotation",
+    "explain",
     "export",
     "info",
     "list_components",
+    "list_features",
     "list_plugins",
     "load",
     "new_plugin",
     "prepare",
     "preview",
     "rank_runs",
+    "remove_features",
     "run",
     "score",
     "show_leaderboard",

@@ -9,12 +9,19 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gaitbench.attribute_columns import (
+    attribute_columns,
+    attribute_denominators,
+    attribute_resamples,
+    label_space,
+)
 from gaitbench.board import Board, Cell, Column, Denominator, ExtraColumn, Row, Section
 from gaitbench.errors import RecordError
 from gaitbench.metrics.bootstrap import percentile_interval
 from gaitbench.protocol import Protocol
 from gaitbench.reported import reported_rows
 from gaitbench.results import RunRecord, Score
+from gaitbench.tasks.attribute_evidence import EVERYBODY, is_about_attributes
 from gaitbench.tasks.scores import rank_1_samples
 
 __all__ = ["Finished", "boards_of"]
@@ -63,6 +70,10 @@ def _section_key(record: RunRecord) -> tuple[str, ...]:
     protocol = json.dumps(data.protocol, sort_keys=True)
     options = json.dumps(data.options, sort_keys=True)
     groups = " ".join(_groups(record))
+    # Rows that were trained on other data are never ranked among those that were trained on these.
+    trained_on = json.dumps(data.trained_on and data.trained_on.model_dump(mode="json"), sort_keys=True)
+    # Nor are rows that were given true attributes of the test sequences ranked among those that were not.
+    uses_labels = "true attributes" if record.uses_labels else ""
     return (
         record.task,
         data.name,
@@ -72,12 +83,15 @@ def _section_key(record: RunRecord) -> tuple[str, ...]:
         options,
         data.fingerprint,
         groups,
+        trained_on,
+        uses_labels,
     )
 
 
 def _row_key(record: RunRecord) -> tuple[str, ...]:
     model = record.model
-    config = json.dumps([model.config, record.training.recipe, record.training.precision], sort_keys=True)
+    appended = model.appended and model.appended.model_dump(mode="json", exclude={"run_id"})
+    config = json.dumps([model.config, record.training.recipe, record.training.precision, appended], sort_keys=True)
     return record.status, model.name, model.preset, model.plugin, model.plugin_version, model.fidelity, config
 
 
@@ -93,7 +107,8 @@ def _section(runs: list[Finished], extra: Sequence[ExtraColumn]) -> Section:
     data = first.data
     protocol = Protocol.model_validate(data.protocol)
     groups = tuple(_groups(first))
-    columns = _columns(first, protocol, groups)
+    labels = label_space(first) if is_about_attributes(first.evidence) else None
+    columns = _columns(first, protocol, groups) if labels is None else attribute_columns(first, groups)
     complete = [run for run in runs if run.record.status == "complete"]
     partial = [run for run in runs if run.record.status == "partial"]
     rows = _ranked([_measured(of_row, protocol, columns, extra) for of_row in _rows(complete)])
@@ -116,10 +131,18 @@ def _section(runs: list[Finished], extra: Sequence[ExtraColumn]) -> Section:
         num_gallery=data.num_gallery,
         num_probes=data.num_probes,
         columns=columns,
-        denominators=_denominators(first, groups),
+        denominators=_denominators(first, groups) if labels is None else attribute_denominators(first, columns),
         rows=rows,
         partial_rows=tuple(sorted(aside, key=lambda row: (row.model, row.preset))),
-        reported=reported_rows(protocol, groups, first.task),
+        reported=reported_rows(
+            protocol,
+            groups if labels is None else (EVERYBODY,),
+            first.task,
+            trained_on=data.trained_on.name if data.trained_on is not None else "",
+        ),
+        trained_on=data.trained_on,
+        labels=labels,
+        uses_labels=first.uses_labels,
     )
 
 
@@ -178,13 +201,9 @@ def _measured(
     records = [run.record for run in runs]
     first = records[0]
     model = first.model
-    samples = {
-        column.key: _samples(runs, protocol, column)
-        for column in columns
-        if column.metric == "rank_1" and column.table != "gaps"
-    }
+    samples = _resamples(runs, protocol, columns)
     row = Row(
-        model=model.name,
+        model=model.name if model.appended is None else f"{model.name} + {model.appended.says}",
         preset=model.preset,
         plugin=f"{model.plugin} {model.plugin_version}",
         fidelity=model.fidelity,
@@ -199,6 +218,8 @@ def _measured(
         run_ids=tuple(record.run_id for record in records),
         cells={column.key: _cell(records, column, samples.get(column.key)) for column in columns},
         extra={column.title: column.value(first) for column in extra},
+        towers=model.towers,
+        decides=model.decides,
     )
     return _Measured(row, samples[columns[0].key])
 
@@ -217,6 +238,17 @@ def _one_per_seed(runs: list[Finished]) -> list[Finished]:
     return list(by_seed.values())
 
 
+def _resamples(runs: list[Finished], protocol: Protocol, columns: tuple[Column, ...]) -> dict[str, Floats | None]:
+    """Column key to ``[1 + B]``, mean over seeds; None where the evidence is not at hand."""
+    if not is_about_attributes(runs[0].record.evidence):
+        chosen = [column for column in columns if column.metric == "rank_1" and column.table != "gaps"]
+        return {column.key: _samples(runs, protocol, column) for column in chosen}
+    if any(run.tables is None or run.record.status != "complete" for run in runs):
+        return dict.fromkeys(column.key for column in columns)
+    drawn = [attribute_resamples(run.tables, columns) for run in runs if run.tables is not None]
+    return {key: np.asarray(np.mean([each[key] for each in drawn], axis=0)) for key in drawn[0]}
+
+
 def _samples(runs: list[Finished], protocol: Protocol, column: Column) -> Floats | None:
     drawn = []
     for run in runs:
@@ -233,6 +265,7 @@ def _cell(records: list[RunRecord], column: Column, samples: Floats | None) -> C
     known = [[score for score in scores if score is not None] for scores in found]
     values = [float(np.mean([score.value for score in scores])) for scores in known]
     chances = [score.chance for score in known[0] if score.chance is not None]
+    majorities = [score.majority for scores in known for score in scores if score.majority is not None]
     low = high = None
     if samples is not None:
         low, high = percentile_interval(samples[1:])
@@ -243,7 +276,8 @@ def _cell(records: list[RunRecord], column: Column, samples: Floats | None) -> C
         seed_sd=_finite(float(np.std(values, ddof=1))) if len(values) > 1 else None,
         ci_low=_finite(low),
         ci_high=_finite(high),
-        chance=float(np.mean(chances)) if len(chances) == len(column.directions) else None,
+        chance=_finite(float(np.mean(chances))) if len(chances) == len(column.directions) else None,
+        majority=_finite(float(np.mean(majorities))) if len(majorities) == len(known) else None,
     )
 
 

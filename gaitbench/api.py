@@ -8,9 +8,16 @@ from gaitbench.errors import UsageError
 from gaitbench.hub.address import is_address
 
 if TYPE_CHECKING:
+    from gaitbench.annotating.estimate import Estimate
+    from gaitbench.annotating.plan import Split
+    from gaitbench.annotating.result import Annotated
+    from gaitbench.annotating.schema import SchemaName
     from gaitbench.board import ExtraColumn
+    from gaitbench.cells.scored_on import ScoredOn
     from gaitbench.dataset import GaitDataset, VerifyReport
     from gaitbench.doctor import Check
+    from gaitbench.explaining.explanation import Explanation
+    from gaitbench.features.listing import KeptFeatures
     from gaitbench.hub.exporting import Exported
     from gaitbench.hub.stream import StreamedDataset
     from gaitbench.info import ComponentInfo
@@ -23,20 +30,25 @@ if TYPE_CHECKING:
 
 __all__ = [
     "add_to_leaderboard",
+    "annotate",
     "build_leaderboard",
     "check_leaderboard",
     "convert",
     "doctor",
     "embed",
+    "estimate_annotation",
+    "explain",
     "export",
     "info",
     "list_components",
+    "list_features",
     "list_plugins",
     "load",
     "new_plugin",
     "prepare",
     "preview",
     "rank_runs",
+    "remove_features",
     "run",
     "score",
     "show_leaderboard",
@@ -65,14 +77,22 @@ def run(
     nodes: int = 1,
     precision: str | None = None,
     cache: str = "none",
+    feature_cache: bool = False,
     allow_partial: bool = False,
     force: bool = False,
     jobs: int = 1,
+    test_dataset: "str | ScoredOn | Sequence[str | ScoredOn] | None" = None,
+    test_data: PathLike | Sequence[PathLike] | Mapping[str, PathLike] | None = None,
+    test_options: Mapping[str, object] | None = None,
+    test_protocol: str | Mapping[str, str] | None = None,
+    test_partition: PathLike | Mapping[str, object] | None = None,
+    append_attributes: str = "",
+    append_weight: float = 1.0,
 ) -> "RunResult":
     """Train and score models under an official protocol; finished work is reused, unfinished work resumed.
 
     Args:
-        task: ``identity``, ``crossmodal`` or a plugin's.
+        task: ``identity``, ``crossmodal``, ``attribute`` or a plugin's.
         models: Names; None for every installed model that fits task and dataset.
         dataset: Name, or a dataset repository (``hf:ORG/NAME``, ``hf:FOLDER``); None for the embedded walkers.
         data: Folder of the official files, or of a prepared dataset.
@@ -89,9 +109,22 @@ def run(
         nodes: Machines.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``; None for the recipe's.
         cache: Where packed training frames wait: ``none`` (in the memory-mapped files), ``ram`` or ``device``.
+        feature_cache: Compute what a frozen tower gives once per frame, and keep it on disk for this and other runs.
         allow_partial: Go on with missing subjects; the result is marked and kept off the ranking.
         force: Run again what is finished.
         jobs: Processes that run independent models and seeds side by side.
+        test_dataset: Other data whose test sets are scored, under their own protocols: names, dataset repositories, or
+            :class:`gaitbench.runner.ScoredOn`. Each model is trained once, on the training part of ``dataset``. None
+            for the test set of ``dataset`` itself, which may be named among others.
+        test_data: Folder of the test data's files; with several test datasets a mapping from their names, and so below,
+            or a folder for each in their order.
+        test_options: Of the test dataset; nothing is taken over from ``options``.
+        test_protocol: Name; None for the test dataset's first one.
+        test_partition: As ``partition``, of the test dataset.
+        append_attributes: Append attributes to the embeddings before they are compared: ``true`` for the labels of the
+            test sequences (such rows are marked and ranked apart), ``predicted`` for what the same model tells with the
+            attribute head, which is trained for it, or ``predicted:MODEL``.
+        append_weight: What a positive label stands as there; the others are 0.
 
     Returns:
         Records, their folders, and what failed.
@@ -99,6 +132,7 @@ def run(
     Raises:
         GaitbenchError: Nothing could be run; failures of single models are in the result.
     """
+    from gaitbench.cells.scored_on import scored_on
     from gaitbench.runner import run as run_cells
 
     if dataset is not None and is_address(dataset):
@@ -109,6 +143,7 @@ def run(
             raise UsageError(f"{dataset} says where its files are; leave the folder {data} out (--data, data=).")
         dataset, data = repository_for_run(load_registry(), dataset, models, options)
         options = None
+    tests = scored_on(test_dataset, test_data, test_options, test_protocol, test_partition)
     return run_cells(
         task,
         models=None if models is None else list(models),
@@ -126,9 +161,13 @@ def run(
         nodes=nodes,
         precision=precision,
         cache=cache,
+        feature_cache=feature_cache,
         allow_partial=allow_partial,
         force=force,
         jobs=jobs,
+        test_dataset=[_without_address(test, models) for test in tests],
+        append_attributes=append_attributes,
+        append_weight=append_weight,
     )
 
 
@@ -378,7 +417,7 @@ def embed(
     if path.suffix == ".npz":
         stored = embed_arrays(found, path, device=fabric.device, autocast=fabric.autocast)
     else:
-        modalities = [spec.modality for spec in found.inputs]
+        modalities = [spec.modality for spec in found.inputs if not spec.is_for_training]
         if (path / "dataset.json").is_file():
             dataset = GaitDataset.open(path)
         else:
@@ -431,6 +470,58 @@ def score(
     )
 
 
+def explain(
+    run: PathLike,
+    out: PathLike,
+    *,
+    model: str | None = None,
+    sequences: Sequence[str] | None = None,
+    num: int = 8,
+    split: Literal["test", "train"] = "test",
+    num_frames: int = 8,
+    data: PathLike | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+) -> "Explanation":
+    """Draw what a trained model looks at: its maps over the frames, with a page to read them.
+
+    Args:
+        run: Folder of a finished run, or one that holds it.
+        out: Folder of ``index.html``, a picture per sequence, and ``findings.json``. What an earlier explanation left
+            there is replaced.
+        model: The run's model, where a folder holds runs of several; None for the only one.
+        sequences: Ids; None to have some chosen, of all conditions and of different people.
+        num: How many are chosen.
+        split: The part of the protocol that the sequences are of.
+        num_frames: Frames drawn of each sequence; the model is given all of it.
+        data: Folder of the data; None for where the run found them.
+        device: Where to compute.
+
+    Returns:
+        What was drawn.
+
+    Raises:
+        UsageError: The model cannot show anything (the message names those that can), is not that of the run, or a
+            sequence is not there.
+        RecordError: There is no finished run with weights.
+        DatasetError: The run's data are not there, or have changed.
+        OutputError: The folder cannot be written, or holds something else.
+    """
+    from gaitbench.device import device_named
+    from gaitbench.explaining.explain import explain_run
+
+    return explain_run(
+        Path(run),
+        Path(out),
+        model=model,
+        sequences=sequences,
+        num=num,
+        split=split,
+        num_frames=num_frames,
+        data=_path(data),
+        device=device_named(device),
+    )
+
+
 def submit(
     path: PathLike,
     out: PathLike,
@@ -463,6 +554,156 @@ def submit(
     return submit_file(path, out, protocol, partition=partition, reranking=reranking, distance=distance, device=device)
 
 
+def annotate(
+    dataset: PathLike,
+    schema: "SchemaName",
+    model: str,
+    *,
+    base_url: str | None = None,
+    data: PathLike | None = None,
+    options: Mapping[str, object] | None = None,
+    out: PathLike | None = None,
+    split: "Split" = "all",
+    views: Sequence[str] = (),
+    modalities: Sequence[str] = (),
+    rounds: int | None = None,
+    frames: int = 12,
+    max_requests: int | None = None,
+    max_tokens: int | None = None,
+    concurrency: int = 4,
+    api_key_env: str | None = None,
+    answer_format: Literal["json_schema", "json_object", "text"] = "json_schema",
+    max_answer_tokens: int = 2000,
+    timeout_s: float = 120.0,
+    set: Mapping[str, object] | None = None,  # noqa: A002
+    has_right: bool = False,
+) -> "Annotated":
+    """Let a multimodal LLM describe walks, or write sentences, through any OpenAI-compatible endpoint.
+
+    What it says is written to a file beside the dataset and changes no label. Run again, only what is missing is asked.
+
+    Args:
+        dataset: Name, folder of a prepared dataset, or ``hf:...``.
+        schema: ``gdf`` (gait description factors), ``attributes`` (those of the dataset's card), ``gmtd`` (a text
+            dictionary of modalities) or ``prompts`` (sentences about motion). The last two look at no frames.
+        model: As the endpoint calls it.
+        base_url: Address of the endpoint; None for ``OPENAI_BASE_URL``, or OpenAI's own.
+        data: Folder of the official files.
+        options: Of the dataset.
+        out: A ``.parquet`` or ``.json`` file, or a folder; None for the folder ``annotations``.
+        split: Sequences of the default protocol's training, of its test, or all.
+        views: Patterns of views; for ``gmtd`` names of directions. Empty takes all.
+        modalities: Streams that are shown, or that a dictionary is about; empty for the usual ones.
+        rounds: Of ``gmtd`` (8) and ``prompts`` (4).
+        frames: Of each stream on a contact sheet.
+        max_requests: Most requests of this call, those that fail among them.
+        max_tokens: Most tokens of this call, questions and answers together.
+        concurrency: Requests at a time.
+        api_key_env: Environment variable of the key; None for ``OPENAI_API_KEY``, empty for no key.
+        answer_format: How a JSON answer is asked for, as the endpoint can.
+        max_answer_tokens: Longest answer; a second try may take twice that.
+        timeout_s: Longest wait for an answer.
+        set: Further fields of the requests, such as ``{"temperature": 0}``.
+        has_right: You may show the frames to the endpoint although their terms forbid it or say nothing.
+
+    Returns:
+        What became of it; ``is_complete`` tells whether anything is left, and ``stopped`` which limit ended it.
+
+    Raises:
+        UsageError: An argument cannot mean anything, a key is missing, or the package ``openai`` is.
+        DatasetError: The dataset cannot be read.
+        EndpointError: The endpoint refuses or cannot be reached; what was answered is kept.
+        OutputError: The file cannot be written, or holds something else.
+    """
+    from gaitbench.annotating.annotate import annotate_dataset
+    from gaitbench.annotating.arguments import endpoint_config, selected, sheet_config
+    from gaitbench.registry import load_registry
+
+    return annotate_dataset(
+        load_registry(),
+        schema,
+        selected(
+            dataset, schema, data=data, options=options, split=split, views=views, modalities=modalities, rounds=rounds
+        ),
+        sheet_config(frames),
+        endpoint_config(
+            model,
+            base_url,
+            answer_format=answer_format,
+            max_answer_tokens=max_answer_tokens,
+            timeout_s=timeout_s,
+            settings=set,
+        ),
+        out=_path(out),
+        key_variable=api_key_env,
+        max_requests=max_requests,
+        max_tokens=max_tokens,
+        concurrency=concurrency,
+        has_right=has_right,
+    )
+
+
+def estimate_annotation(
+    dataset: PathLike,
+    schema: "SchemaName",
+    model: str,
+    *,
+    base_url: str | None = None,
+    data: PathLike | None = None,
+    options: Mapping[str, object] | None = None,
+    out: PathLike | None = None,
+    split: "Split" = "all",
+    views: Sequence[str] = (),
+    modalities: Sequence[str] = (),
+    rounds: int | None = None,
+    frames: int = 12,
+    answer_format: Literal["json_schema", "json_object", "text"] = "json_schema",
+    max_answer_tokens: int = 2000,
+    set: Mapping[str, object] | None = None,  # noqa: A002
+    sheet: PathLike | None = None,
+) -> "Estimate":
+    """Say what :func:`annotate` would ask: requests, tokens, an example. Nothing is sent, and no key is needed.
+
+    Args:
+        dataset: As for :func:`annotate`, as are the next ones.
+        schema: See there.
+        model: See there.
+        base_url: See there.
+        data: See there.
+        options: See there.
+        out: See there.
+        split: See there.
+        views: See there.
+        modalities: See there.
+        rounds: See there.
+        frames: See there.
+        answer_format: See there.
+        max_answer_tokens: See there.
+        set: See there.
+        sheet: PNG file to draw the example's contact sheet into.
+
+    Raises:
+        GaitbenchError: As :func:`annotate`.
+    """
+    from gaitbench.annotating.annotate import estimate_dataset
+    from gaitbench.annotating.arguments import endpoint_config, selected, sheet_config
+    from gaitbench.registry import load_registry
+
+    return estimate_dataset(
+        load_registry(),
+        schema,
+        selected(
+            dataset, schema, data=data, options=options, split=split, views=views, modalities=modalities, rounds=rounds
+        ),
+        sheet_config(frames),
+        endpoint_config(
+            model, base_url, answer_format=answer_format, max_answer_tokens=max_answer_tokens, settings=set
+        ),
+        out=_path(out),
+        picture=_path(sheet),
+    )
+
+
 def list_components(kind: str) -> "list[Spec]":
     """Registered components of a kind, by name.
 
@@ -475,6 +716,31 @@ def list_components(kind: str) -> "list[Spec]":
     from gaitbench.registry import load_registry
 
     return load_registry().specs(kind)
+
+
+def list_features() -> "list[KeptFeatures]":
+    """Features of frozen towers that runs with ``feature_cache`` have kept."""
+    from gaitbench.features.listing import list_features as kept_features
+
+    return kept_features()
+
+
+def remove_features(names: Sequence[str]) -> "list[KeptFeatures]":
+    """Remove kept features, which can always be computed again.
+
+    Args:
+        names: As :func:`list_features` gives them, or ``["all"]``.
+
+    Returns:
+        What was removed.
+
+    Raises:
+        UnknownNameError: There are none of a name.
+        OutputError: A file cannot be removed.
+    """
+    from gaitbench.features.listing import remove_features as remove
+
+    return remove(names)
 
 
 def list_plugins() -> "list[PluginInfo]":
@@ -639,6 +905,19 @@ def doctor() -> "list[Check]":
     from gaitbench.doctor import diagnose
 
     return diagnose()
+
+
+def _without_address(test: "ScoredOn", models: Sequence[str] | None) -> "ScoredOn":
+    """A test set that is a dataset repository, by its name and the folder that it was prepared in."""
+    if not is_address(test.dataset):
+        return test
+    from gaitbench.hub.running import repository_for_run
+    from gaitbench.registry import load_registry
+
+    if test.data is not None:
+        raise UsageError(f"{test.dataset} says where its files are; leave the folder {test.data} out (--test-data).")
+    name, folder = repository_for_run(load_registry(), test.dataset, models, test.options)
+    return test.model_copy(update={"dataset": name, "data": folder, "options": {}})
 
 
 def _columns() -> "list[ExtraColumn]":

@@ -8,13 +8,23 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from gaitbench.errors import OutputError
 
-__all__ = ["atomic_path", "make_folder", "output_errors", "remove_leftovers", "write_bytes", "write_json", "write_text"]
+__all__ = [
+    "atomic_path",
+    "link",
+    "make_folder",
+    "output_errors",
+    "remove_leftovers",
+    "write_bytes",
+    "write_json",
+    "write_text",
+]
 
 _NEXT_STEP = {
     "ENOSPC": "the disk is full; free some space or choose another folder, then run the same command again",
@@ -142,6 +152,28 @@ def write_json(path: Path | str, data: Any) -> None:
         ValueError: ``data`` holds NaN or infinity.
     """
     write_text(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def link(source: Path, path: Path) -> None:
+    """Make a file the same as another one, atomically: a hard link, or a copy where the file system has none.
+
+    A link takes no space, and outlives the other name. Files that are replaced, never changed, may be linked.
+
+    Args:
+        source: The file that is there.
+        path: The file to create or replace.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    # Renaming one name of a file over another name of it does nothing and would leave the temp file behind.
+    if path.exists() and path.samefile(source):
+        return
+    with atomic_path(path) as temp:
+        try:
+            temp.hardlink_to(source)
+        except OSError:
+            shutil.copyfile(source, temp)
 
 
 def remove_leftovers(folder: Path) -> None:

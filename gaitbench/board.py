@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gaitbench.dated import Dated
 from gaitbench.reported import ReportedRow
-from gaitbench.results import RunRecord
+from gaitbench.results import RunRecord, TrainedOn
+from gaitbench.towers.config import TowerInfo
 
 __all__ = [
     "Board",
@@ -18,6 +20,7 @@ __all__ = [
     "Column",
     "Denominator",
     "ExtraColumn",
+    "LabelSpace",
     "ReportedRow",
     "Row",
     "Section",
@@ -44,11 +47,13 @@ class Column(_Part):
     higher_is_better: bool = True
     """Direction of "good"."""
     table: str = "main"
-    """Which table it stands in: ``main``, ``groups`` or ``gaps``."""
+    """Which table it stands in: ``main``, ``groups``, ``gaps`` or ``attributes``."""
 
 
-class Cell(_Part):
+class Cell(Dated, _Part):
     """The mean over seeds of one number."""
+
+    later_fields = frozenset({"majority"})
 
     value: float | None
     """None when nothing could be counted."""
@@ -59,14 +64,18 @@ class Cell(_Part):
     ci_high: float | None = None
     """Its upper end."""
     chance: float | None = None
-    """What a random ranking scores."""
+    """What a random ranking, or a guess, scores."""
+    majority: float | None = None
+    """What the commonest class of the training data scores, told of everybody; mean over seeds."""
 
 
-class Row(_Part):
+class Row(Dated, _Part):
     """One configured model."""
 
+    later_fields = frozenset({"towers", "decides"})
+
     model: str
-    """Name."""
+    """Name; with what was appended to its embeddings, where something was."""
     preset: str
     """``quick`` numbers say little about the published method."""
     plugin: str
@@ -99,6 +108,10 @@ class Row(_Part):
     """Column key to number."""
     extra: dict[str, str] = Field(default_factory=dict)
     """Columns of plugins."""
+    towers: tuple[TowerInfo, ...] = ()
+    """Encoders of others that it borrowed; the tables name those that are not the published ones."""
+    decides: str = ""
+    """How its attribute logits became labels; empty where none are told."""
 
 
 class Denominator(_Part):
@@ -118,8 +131,23 @@ class Denominator(_Part):
     """Pairs left out by the protocol."""
 
 
-class Section(_Part):
+class LabelSpace(_Part):
+    """What an attribute section tells of its sequences."""
+
+    attributes: tuple[str, ...]
+    """Names, in the order of the schema."""
+    encodings: tuple[str, ...]
+    """Label vectors that are scored, such as ``onehot45``."""
+    num_sequences: int
+    """Test sequences."""
+    num_unknown: int
+    """Attributes of them that are not known."""
+
+
+class Section(Dated, _Part):
     """Rows that may be compared with each other."""
+
+    later_fields = frozenset({"trained_on", "labels", "uses_labels"})
 
     task: str
     task_version: int
@@ -147,6 +175,12 @@ class Section(_Part):
     """Off the ranking: something that the protocol needs was missing."""
     reported: tuple[ReportedRow, ...] = ()
     """Read in papers, never measured here."""
+    trained_on: TrainedOn | None = None
+    """Other data that all rows were trained on; None where they were trained on the training part of these."""
+    labels: LabelSpace | None = None
+    """What is told of the test sequences, in the attribute task."""
+    uses_labels: bool = False
+    """True where the true attributes of the test sequences were appended to all rows' embeddings."""
 
 
 class Board(_Part):

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from gaitbench.attribute_text import ATTRIBUTES_REPORTED, HOW_TO_READ_ATTRIBUTES, TABLE_TITLES, about_labels
 from gaitbench.board import Board, Cell, Column, Row, Section
 from gaitbench.reported_text import reported_notes, reported_table
+from gaitbench.results import TrainedOn
 
 __all__ = ["HOW_TO_READ", "board_markdown", "board_text", "index_markdown"]
 
@@ -28,6 +30,14 @@ HOW_TO_READ = (
 )
 """Lines under every board."""
 
+_CROSS_DATASET = (
+    "A table of `A -> B` was trained on A and scored on B. Its rows are ranked among themselves, never among rows that "
+    "were trained on B."
+)
+_USES_LABELS = (
+    "The rows of a table *with true attributes* knew labels of the test sequences, which nobody has where a method is "
+    "used. They are ranked among themselves, never among rows that did not."
+)
 _REPORTED = (
     "Percent as printed; columns with the name of a probe group are rank-1. The mean is our arithmetic over the "
     "groups; a mean that the source prints stands apart, as it may be over more groups than are shown."
@@ -50,7 +60,11 @@ def board_markdown(board: Board) -> str:
     ]
     for section in board.sections:
         lines += ["", *_section_markdown(section)]
-    lines += ["", "## How to read this", "", *(f"- {line}" for line in HOW_TO_READ)]
+    is_crossing = any(section.trained_on for section in board.sections)
+    reading = HOW_TO_READ_ATTRIBUTES if any(section.labels for section in board.sections) else HOW_TO_READ
+    reading = (*reading, _CROSS_DATASET) if is_crossing else reading
+    reading = (*reading, _USES_LABELS) if any(section.uses_labels for section in board.sections) else reading
+    lines += ["", "## How to read this", "", *(f"- {line}" for line in reading)]
     return "\n".join(lines) + "\n"
 
 
@@ -67,12 +81,13 @@ def index_markdown(boards: Sequence[tuple[str, Board]]) -> str:
     for folder, board in boards:
         for section in board.sections:
             best = section.rows[0] if section.rows else None
-            title = f"[{board.task} on {board.dataset}]({folder}/README.md)"
+            title = f"[{_title(board.task, section)}]({folder}/README.md)"
             about = f"{section.dataset_version}, {' + '.join(section.modalities)}"
             leader = f"{best.model} ({best.preset})" if best else "no complete run"
             value = _percent(best.cells[section.headline].value) if best else ""
             rows.append([title, about, str(len(section.rows)), leader, value])
-    head = ["board", "data", "models", "first row", "rank-1, %"]
+    has_labels = any(section.labels for _, board in boards for section in board.sections)
+    head = ["board", "data", "models", "first row", "rank-1 or mA, %" if has_labels else "rank-1, %"]
     lines = ["# Leaderboards", "", "Built by `gaitbench leaderboard build`; do not edit.", "", *_markdown(head, rows)]
     return "\n".join(lines) + "\n"
 
@@ -89,32 +104,34 @@ def board_text(board: Board) -> str:
     lines = []
     for section in board.sections:
         head, rows = _main_table(section)
-        title = f"{board.task} on {board.dataset}"
+        title = _title(board.task, section)
         if len(board.sections) > 1:
             title += f", {' + '.join(section.modalities)}"
         lines += [title, *_about(section, with_options=False), *_aligned(head, rows)]
-        for label, group_head, group_rows in _tables_by(section, "groups"):
-            lines += ["", f"Rank-1 by probe group{label and f', {label}'}", *_aligned(group_head, group_rows)[1:]]
-        if notes := [f"{row.model} ({row.preset}): {row.note}" for row in section.rows if row.note]:
+        for table in ("groups", "attributes"):
+            for label, group_head, group_rows in _tables_by(section, table):
+                title = _TABLES[table] if section.labels is None else TABLE_TITLES[table]
+                lines += ["", f"{title}{label and f', {label}'}", *_aligned(group_head, group_rows)[1:]]
+        shown = (*section.rows, *section.partial_rows)
+        if notes := [f"{row.model} ({row.preset}): {note}" for row in shown for note in _run_notes(row)]:
             lines += ["", *dict.fromkeys(notes)]
         if section.partial_rows:
             lines += ["", "Partial, off the ranking:", *_aligned(*_rows_table(section, section.partial_rows, "main"))]
         if section.reported:
             lines += ["", "Reported by others, percent as printed (not measured here):"]
-            lines += _aligned(*reported_table(section.reported, section.groups))
+            lines += [ATTRIBUTES_REPORTED] if section.labels else []
+            lines += _aligned(*reported_table(section.reported, _reported_groups(section)))
             lines += ["", *reported_notes(section.reported)]
         lines.append("")
     return "\n".join(lines).rstrip()
 
 
 def _section_markdown(section: Section) -> list[str]:
-    lines = [f"## {section.dataset} {section.dataset_version}, {' + '.join(section.modalities)}", ""]
+    known = _WITH_LABELS if section.uses_labels else ""
+    lines = [f"## {_route(section)} {section.dataset_version}, {' + '.join(section.modalities)}{known}", ""]
     lines += [f"- {line}" for line in _about(section)]
     lines += ["", "### Measured", "", *_markdown(*_main_table(section))]
-    for table, title in (
-        ("groups", "Rank-1 by probe group"),
-        ("gaps", "Rank-1 by angle between probe and gallery view, mean over groups"),
-    ):
+    for table, title in (_TABLES if section.labels is None else TABLE_TITLES).items():
         for label, head, rows in _tables_by(section, table):
             lines += ["", f"### {title}{label and f', {label}'}", "", *_markdown(head, rows)]
     if section.partial_rows:
@@ -122,13 +139,24 @@ def _section_markdown(section: Section) -> list[str]:
         lines += ["Subjects or sequences that the protocol needs were missing.", ""]
         lines += _markdown(*_rows_table(section, section.partial_rows, "main"))
     if section.reported:
-        lines += ["", "### Reported", "", _REPORTED, ""]
-        lines += _markdown(*reported_table(section.reported, section.groups))
+        lines += ["", "### Reported", "", _REPORTED if section.labels is None else ATTRIBUTES_REPORTED, ""]
+        lines += _markdown(*reported_table(section.reported, _reported_groups(section)))
         lines += ["", *(f"- {note}" for note in reported_notes(section.reported))]
     lines += ["", "### Denominators", "", *_markdown(*_denominators(section))]
-    if notes := [note for row in section.rows for note in _row_notes(row)]:
+    if notes := [note for row in (*section.rows, *section.partial_rows) for note in _row_notes(row)]:
         lines += ["", "### Notes on models", "", *(f"- {note}" for note in dict.fromkeys(notes))]
     return lines
+
+
+_TABLES = {
+    "groups": "Rank-1 by probe group",
+    "gaps": "Rank-1 by angle between probe and gallery view, mean over groups",
+}
+"""Tables below the main one."""
+
+
+def _reported_groups(section: Section) -> tuple[str, ...]:
+    return section.groups if section.labels is None else ("all",)
 
 
 def _about(section: Section, *, with_options: bool = True) -> list[str]:
@@ -142,10 +170,61 @@ def _about(section: Section, *, with_options: bool = True) -> list[str]:
             f"sequences. Data fingerprint {section.fingerprint[:12]}."
         ),
     ]
+    if section.labels is not None:
+        people = f"{section.num_test_subjects} test subjects. Data fingerprint {section.fingerprint[:12]}."
+        lines[1] = f"{people} {about_labels(section.labels)}"
     if section.options and with_options:
-        said = ", ".join(f"{name} {value}" for name, value in section.options.items())
-        lines.append(f"Dataset options: {said}")
+        lines.append(f"Dataset options: {_options(section.options)}")
+    if section.trained_on is not None:
+        lines.insert(0, _training(section.trained_on, with_options=with_options))
     return lines
+
+
+def _training(source: TrainedOn, *, with_options: bool) -> str:
+    said = f" Options: {_options(source.options)}." if source.options and with_options else ""
+    return (
+        f"Trained on {source.name} {source.version}, the training part of protocol {source.protocol} version "
+        f"{source.protocol_version}: {source.num_subjects} subjects, {source.num_sequences} sequences. Data "
+        f"fingerprint {source.fingerprint[:12]}.{said} {_PEOPLE[source.people]}"
+    )
+
+
+_PEOPLE = {
+    "others": "Nothing of the test data was seen in training.",
+    "divided": "Both data show the same people; nobody is in training and test.",
+    "unknown": "Whether people of the test were seen in training is not known.",
+}
+
+
+def _options(options: dict[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in options.items())
+
+
+def _title(task: str, section: Section) -> str:
+    known = _WITH_LABELS if section.uses_labels else ""
+    if section.trained_on is None:
+        return f"{task} on {section.dataset}{known}"
+    return f"{task}, {_route(section)}{known}"
+
+
+_WITH_LABELS = " with true attributes"
+
+
+def _route(section: Section) -> str:
+    """The dataset, behind an arrow where others were trained on; what tells them apart follows equal names."""
+    source = section.trained_on
+    if source is None:
+        return section.dataset
+    if source.name != section.dataset:
+        return f"{source.name} -> {section.dataset}"
+    differing = [
+        name for name in {**source.options, **section.options} if source.options.get(name) != section.options.get(name)
+    ]
+    ends = [
+        ", ".join(f"{name} {options[name]}" for name in differing if name in options) or protocol
+        for options, protocol in ((source.options, source.protocol), (section.options, section.protocol))
+    ]
+    return " -> ".join(f"{section.dataset} ({end})" for end in ends)
 
 
 def _main_table(section: Section) -> tuple[list[str], list[list[str]]]:
@@ -153,7 +232,11 @@ def _main_table(section: Section) -> tuple[list[str], list[list[str]]]:
     if section.rows:
         first = section.rows[0]
         chances = [_percent(first.cells[column.key].chance) for column in _of(section, "main")]
-        rows.append(["", "*chance*", "", "", "", *chances, *[""] * (len(head) - 5 - len(chances))])
+        rest = [""] * (len(head) - 5 - len(chances))
+        rows.append(["", "*chance*", "", "", "", *chances, *rest])
+        majorities = [_percent(first.cells[column.key].majority) for column in _of(section, "main")]
+        if any(majorities):
+            rows.append(["", "*majority*", "", "", "", *majorities, *rest])
     return head, rows
 
 
@@ -162,7 +245,7 @@ def _rows_table(section: Section, rows: Iterable[Row], table: str) -> tuple[list
     columns = _of(section, table)
     extra = list(dict.fromkeys(title for row in rows for title in row.extra))
     head = ["rank", "model", "preset", "fidelity", "seeds", *(_head(section, column) for column in columns)]
-    head += ["parameters", "train, s", *extra]
+    head += [*([] if section.labels is None else ["decides"]), "parameters", "train, s", *extra]
     body = [
         [
             _rank(row),
@@ -171,6 +254,7 @@ def _rows_table(section: Section, rows: Iterable[Row], table: str) -> tuple[list
             row.fidelity,
             str(len(row.seeds)),
             *(_cell(row.cells[column.key], column.key == section.headline) for column in columns),
+            *([] if section.labels is None else [row.decides]),
             _count(row.num_parameters),
             f"{row.train_seconds:.0f}",
             *(row.extra.get(title, "") for title in extra),
@@ -188,12 +272,17 @@ def _tables_by(section: Section, table: str) -> Iterator[tuple[str, list[str], l
         label = " ".join(directions)
         head = ["model", "preset", *(column.title.removesuffix(label).strip() for column in chosen)]
         rows = [[row.model, row.preset, *(_cell(row.cells[c.key], False) for c in chosen)] for row in section.rows]
-        rows.append(["*chance*", "", *(_percent(section.rows[0].cells[c.key].chance) for c in chosen)])
+        first = section.rows[0]
+        rows.append(["*chance*", "", *(_percent(first.cells[c.key].chance) for c in chosen)])
+        if any(first.cells[c.key].majority is not None for c in chosen):
+            rows.append(["*majority*", "", *(_percent(first.cells[c.key].majority) for c in chosen)])
         yield label, head, rows
 
 
 def _denominators(section: Section) -> tuple[list[str], list[list[str]]]:
     head = ["group", "direction", "comparisons", "counted", "absent", "pairs left out"]
+    if section.labels is not None:
+        head = ["group", "", "sequences", "counted", "without labels", "labels unknown"]
     rows = [
         [d.group, d.direction, *(str(n) for n in (d.num_probes, d.num_counted, d.num_absent, d.num_excluded))]
         for d in section.denominators
@@ -203,7 +292,12 @@ def _denominators(section: Section) -> tuple[list[str], list[list[str]]]:
 
 def _row_notes(row: Row) -> list[str]:
     name = f"{row.model} ({row.preset}, {row.plugin})"
-    return [f"{name}: {text}" for text in ([row.note] if row.note else []) + list(row.open_points)]
+    return [f"{name}: {text}" for text in (*_run_notes(row), *row.open_points)]
+
+
+def _run_notes(row: Row) -> list[str]:
+    """What a reader of its numbers must know: the preset's own words, and towers that are not the published ones."""
+    return ([row.note] if row.note else []) + [tower.says for tower in row.towers if tower.is_stand_in]
 
 
 def _of(section: Section, table: str) -> list[Column]:
@@ -211,6 +305,8 @@ def _of(section: Section, table: str) -> list[Column]:
 
 
 def _head(section: Section, column: Column) -> str:
+    if section.labels is not None:
+        return f"{column.title} (ranks)" if column.key == section.headline else column.title
     where = "" if column.group == "mean" else f" {column.group}"
     if column.key == section.headline:
         return f"{column.title}{where} (ranks)" if "rank" in column.title else f"rank-1 {column.title}{where} (ranks)"

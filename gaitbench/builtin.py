@@ -12,7 +12,7 @@ from gaitbench.specs import (
     TaskSpec,
 )
 
-__all__ = ["METRICS", "PROTOCOLS", "api_version", "gaitbench_register"]
+__all__ = ["ATTRIBUTE_PROTOCOLS", "METRICS", "PROTOCOLS", "api_version", "gaitbench_register"]
 
 api_version = API_VERSION
 """The plugin interface this module is written for."""
@@ -65,6 +65,39 @@ METRICS = (
         source="ISO/IEC 19795-1, biometric performance testing",
         target="gaitbench.metrics.verification:tar_at_far",
         unit="pairs",
+    ),
+    MetricSpec(
+        name="ma",
+        title="mA of attributes: mean over labels of true positive and true negative rate",
+        source="Deng et al., 'Pedestrian Attribute Recognition at Far Distance', ACM MM 2014",
+        target="gaitbench.metrics.label_based:mean_accuracy",
+        tasks=("attribute",),
+        unit="labels",
+    ),
+    MetricSpec(
+        name="acc_elementwise",
+        title="Share of the cells of the label matrix that are right",
+        source="'ACC' of Wang et al. (RA-GAR), AAAI 2025, as its precision and recall imply",
+        target="gaitbench.metrics.label_based:element_accuracy",
+        tasks=("attribute",),
+        unit="labels",
+    ),
+    MetricSpec(
+        name="instance",
+        title="Precision, recall, F1 and Jaccard accuracy of each sequence's labels, averaged over sequences",
+        source="Li et al., 'A Richly Annotated Pedestrian Dataset for Person Retrieval in Real Surveillance "
+        "Scenarios', TIP 2019",
+        target="gaitbench.metrics.instance_based:instance_means",
+        tasks=("attribute",),
+        unit="labels",
+    ),
+    MetricSpec(
+        name="ma_classes",
+        title="Mean over classes of the share told right: mA of an attribute of any number of classes",
+        source="Brodersen et al., 'The Balanced Accuracy and Its Posterior Distribution', ICPR 2010",
+        target="gaitbench.metrics.class_based:class_recall",
+        tasks=("attribute",),
+        unit="labels",
     ),
 )
 """What the tasks report; they compute these in one pass, so that the targets serve those who want one alone."""
@@ -219,6 +252,22 @@ PROTOCOLS = (
 )
 """Official protocols of public datasets. They are registered here, as embeddings are scored without the datasets."""
 
+ATTRIBUTE_PROTOCOLS = (
+    _protocol(
+        "ra-gar",
+        "ra_gar:RA_GAR",
+        "RA-GAR, attributes: 250 training and 283 test subjects (the paper's text says 288)",
+        "Wang et al., AAAI 2025",
+    ),
+    _protocol(
+        "ma-gait",
+        "ma_gait:MA_GAIT",
+        "MA-Gait, attributes: the user's own division, as none is published",
+        "IEEE TIFS 19, 2024",
+    ),
+)
+"""Divisions for attributes, by which nobody is identified."""
+
 
 @hookimpl
 def gaitbench_register(registry: Registry) -> None:
@@ -241,6 +290,7 @@ def gaitbench_register(registry: Registry) -> None:
                 "parsing",
                 "skeleton2d",
                 "skeleton3d",
+                "silhouette-raw",
             ),
             protocols=("walkers",),
             needs_source=False,
@@ -249,6 +299,7 @@ def gaitbench_register(registry: Registry) -> None:
             citation="gaitbench",
             redistribution=True,
             preview="gaitbench.walkers.preview:contact_sheet",
+            population="walkers of seed {seed}",
         )
     )
     registry.add(
@@ -271,6 +322,7 @@ def gaitbench_register(registry: Registry) -> None:
             protocols=("folder",),
             licence="that of the data",
             access="your own files, in folders named by subject, condition and view; see docs/own-data.md",
+            population="",
         )
     )
     registry.add(
@@ -298,5 +350,13 @@ def gaitbench_register(registry: Registry) -> None:
             target="gaitbench.tasks.crossmodal:CrossmodalTask",
         )
     )
-    for component in (*PROTOCOLS, *METRICS):
+    registry.add(
+        TaskSpec(
+            name="attribute",
+            title="What is the walker like? A class of each attribute that the data declare",
+            source="Wang et al. (RA-GAR), AAAI 2025, 39(7):7591-7599",
+            target="gaitbench.tasks.attribute:AttributeTask",
+        )
+    )
+    for component in (*PROTOCOLS, *ATTRIBUTE_PROTOCOLS, *METRICS):
         registry.add(component)

@@ -8,6 +8,7 @@ __all__ = ["PACKAGES"]
 _NAMES: dict[str, dict[str, tuple[str, ...]]] = {
     "gaitbench-baselines": {
         "model": (
+            "biggait",
             "deepgaitv2-2d",
             "deepgaitv2-3d",
             "deepgaitv2-p3d",
@@ -43,6 +44,7 @@ _NAMES: dict[str, dict[str, tuple[str, ...]]] = {
             "radar-depth",
         ),
     },
+    "gaitbench-lmgait": {"model": ("lmgait",)},
     "gaitbench-rgb": {"dataset": ("casia-b-star", "ccgr-mini", "ccpg")},
     "gaitbench-silhouette": {
         "dataset": (

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from gaitbench import atomic
 from gaitbench.digest import file_digest, json_digest
 from gaitbench.errors import ModelError, OutputError, RecordError, TrainingError
+from gaitbench.model import GaitModel
 
 __all__ = [
     "TrainingState",
@@ -88,6 +89,8 @@ def apply_weights(model: nn.Module, weights: Mapping[str, Tensor], where: str) -
     Raises:
         ModelError: Names are missing or unexpected, or shapes differ; all of them are listed.
     """
+    if isinstance(model, GaitModel):
+        model.take_form_of(weights)
     expected = model.state_dict()
     problems = []
     if missing := sorted(expected.keys() - weights.keys()):

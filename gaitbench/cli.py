@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from gaitbench import __version__
-from gaitbench.commands import boards, components, data, embeddings, hub, run
+from gaitbench.commands import annotate, boards, components, data, embeddings, explain, features, hub, run
 from gaitbench.errors import GaitbenchError, PluginError, UsageError
 
 __all__ = ["build_app", "main"]
@@ -64,7 +64,7 @@ def build_app() -> typer.Typer:
         help="Train and score gait recognition methods under official protocols.",
     )
     app.callback()(_options)
-    for group in (run, components, data, hub, embeddings, boards):
+    for group in (run, components, data, features, hub, embeddings, explain, annotate, boards):
         group.add_to(app)
     _add_plugin_commands(app)
     return app

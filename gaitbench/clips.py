@@ -8,8 +8,8 @@ D values per joint or point.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -26,7 +26,10 @@ from gaitbench.recipe import AugmentConfig, ClipConfig
 from gaitbench.seeding import derive_seed
 from gaitbench.storage.bank import CacheMode, FrameBank
 
-__all__ = ["ClipSampler", "check_inputs", "test_batches", "to_input"]
+if TYPE_CHECKING:
+    from gaitbench.features.bank import FeatureBank
+
+__all__ = ["ClipSampler", "check_inputs", "frame_reader", "test_batches", "to_input"]
 
 _NO_AUGMENT = AugmentConfig()
 
@@ -43,6 +46,8 @@ class ClipSampler:
         seed: With the step, all that a batch depends on.
         device: Where batches go: packed, and unpacked, converted and augmented there.
         cache: Where packed frames wait.
+        features: Kept features of the sequences, which batches carry in place of the frames that they are of; the
+            draws stay the same.
 
     Raises:
         DatasetError: The dataset is empty, does not fit ``inputs``, or one of its files is broken.
@@ -63,6 +68,7 @@ class ClipSampler:
         seed: int = 0,
         device: torch.device | str = "cpu",
         cache: CacheMode = "none",
+        features: "FeatureBank | None" = None,
     ) -> None:
         if labels.shape != (len(dataset),):
             raise ShapeError(f"{len(dataset)} sequences need labels [{len(dataset)}], got {list(labels.shape)}")
@@ -73,7 +79,7 @@ class ClipSampler:
         self._augment = augment
         self._seed = seed
         self._device = torch.device(device)
-        self._streams = _Streams(dataset, inputs, cache, self._device)
+        self._streams = _Streams(dataset, inputs, cache, self._device, features)
         self._groups = _Groups.of(self._labels)
         attributes = torch.from_numpy(dataset.table.attributes.astype(np.int64))
         self._attributes = attributes if attributes.shape[1] else None
@@ -105,7 +111,7 @@ class ClipSampler:
         draw = draw_augment(self._augment, len(sequence), rng)
         points = torch.Generator().manual_seed(derive_seed(self._seed, "points", step))
         inputs = {
-            stream.spec.modality: stream.read(
+            stream.name: stream.read(
                 sequence, self._streams.to_frames(stream, sequence, moment), self._device, draw, points
             )
             for stream in self._streams.all
@@ -113,11 +119,11 @@ class ClipSampler:
         if clips.max_frames is not None:
             is_padding = (torch.arange(moment.shape[1]) >= length[:, None]).to(self._device)  # [B, T]
             for stream in self._streams.all:
-                inputs[stream.spec.modality].movedim(stream.time_axis, 1)[is_padding] = 0
+                inputs[stream.name].movedim(stream.time_axis, 1)[is_padding] = 0
         num_frames = length.to(self._device)
         return GaitBatch(
             inputs=inputs,
-            num_frames=dict.fromkeys(inputs, num_frames),
+            num_frames=self._streams.counts(num_frames),
             labels=self._labels[sequence].to(self._device),
             attributes=None if self._attributes is None else self._attributes[sequence].to(self._device),
             step=step,
@@ -132,6 +138,7 @@ def test_batches(
     frames_per_batch: int,
     padding: Literal["masked", "refused"],
     device: torch.device | str = "cpu",  # noqa: PT028
+    features: "FeatureBank | None" = None,  # noqa: PT028
 ) -> Iterator[tuple[Tensor, GaitBatch]]:
     """Go through whole sequences, every one exactly once, those of similar length together.
 
@@ -146,6 +153,7 @@ def test_batches(
         padding: ``masked``: shorter sequences of a batch are padded with zeros at the end. ``refused``: only
             sequences of equal length share a batch.
         device: Where batches go.
+        features: Kept features of the sequences, which batches carry in place of the frames that they are of.
 
     Yields:
         Rows ``[n]`` of the dataset on the CPU, and their batch, with the labels None.
@@ -158,7 +166,7 @@ def test_batches(
         raise ValueError(f"frames_per_batch {frames_per_batch} and max_frames {max_frames} must be 1 or more")
     check_inputs(dataset, inputs)
     device = torch.device(device)
-    streams = _Streams(dataset, inputs, "none", device)
+    streams = _Streams(dataset, inputs, "none", device, features)
     num_moments = streams.num_moments if max_frames is None else streams.num_moments.clamp(max=max_frames)
     attributes = torch.from_numpy(dataset.table.attributes.astype(np.int64)).to(device)
     for rows in _group_by_length(num_moments, frames_per_batch, padding):
@@ -173,13 +181,13 @@ def test_batches(
             x = stream.read(rows, frame, device, None, own)
             if bool(is_padding.any()):
                 x.movedim(stream.time_axis, 1)[is_padding.to(device)] = 0
-            read[stream.spec.modality] = x
+            read[stream.name] = x
         num_frames = length.to(device)
         yield (
             rows,
             GaitBatch(
                 inputs=read,
-                num_frames=dict.fromkeys(read, num_frames),
+                num_frames=streams.counts(num_frames),
                 attributes=attributes[rows.to(device)] if attributes.shape[1] else None,
             ),
         )
@@ -265,11 +273,40 @@ def to_input(frames: Tensor, spec: InputSpec) -> Tensor:
     return x if spec.scale == 1 else x / spec.scale
 
 
+def frame_reader(
+    dataset: GaitDataset, spec: InputSpec, device: torch.device | str = "cpu"
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """Give a function that reads single frames as batches have them, and as no augmentation changed them.
+
+    Args:
+        dataset: The sequences.
+        spec: What the model expects of a raster or of joints.
+        device: Where frames go.
+
+    Returns:
+        A function of rows ``[M]`` of the dataset and frames ``[M]`` of these, which gives float32 ``[M, C, H, W]`` or
+        ``[M, C, V]``.
+
+    Raises:
+        DatasetError: The dataset does not fit ``spec``, or one of its files is broken.
+    """
+    check_inputs(dataset, [spec])
+    stream = _Stream(dataset.bank(spec.modality), spec)
+    return lambda sequence, frame: stream.read(sequence, frame[:, None], torch.device(device), None, [])[:, :, 0]
+
+
 class _Stream(NamedTuple):
     """One modality on its way to the model."""
 
     bank: FrameBank
     spec: InputSpec
+    features: "FeatureBank | None" = None
+    """What goes to the model in place of the frames."""
+
+    @property
+    def name(self) -> str:
+        """Under which a batch has it."""
+        return self.spec.modality if self.features is None else self.features.name
 
     @property
     def time_axis(self) -> int:
@@ -284,6 +321,8 @@ class _Stream(NamedTuple):
         source: "torch.Generator | list[int]",
     ) -> Tensor:
         """Input of ``[B]`` sequences at their frames ``[B, T]``; ``source`` chooses the points of clouds."""
+        if self.features is not None:
+            return self.features.read(sequence, frame, device, None if draw is None else draw.flip)
         if self.bank.modality.kind == "points":
             assert self.spec.num_points is not None
             chosen = _point_draw(frame.shape[1], self.spec.num_points, len(sequence), source)
@@ -306,9 +345,19 @@ class _Streams:
     """Modalities that are sampled together, on a common clock: that of the slowest one."""
 
     def __init__(
-        self, dataset: GaitDataset, inputs: Sequence[InputSpec], cache: CacheMode, device: torch.device
+        self,
+        dataset: GaitDataset,
+        inputs: Sequence[InputSpec],
+        cache: CacheMode,
+        device: torch.device,
+        features: "FeatureBank | None",
     ) -> None:
-        self.all = [_Stream(dataset.bank(spec.modality).cached(cache, device), spec) for spec in inputs]
+        self.all = [
+            _Stream(dataset.bank(spec.modality), spec, features.cached(cache, device))
+            if features is not None and spec.modality == features.modality
+            else _Stream(dataset.bank(spec.modality).cached(cache, device), spec)
+            for spec in inputs
+        ]
         _check_clocks(dataset.card.name, self.all)
         self._rate = min(stream.bank.info.frame_rate_hz for stream in self.all)
         lasting = [
@@ -325,6 +374,11 @@ class _Streams:
             return moment
         last = torch.from_numpy(stream.bank.num_frames)[sequence] - 1
         return torch.minimum((moment * ratio + 0.5).long(), last[:, None])
+
+    def counts(self, num_frames: Tensor) -> dict[str, Tensor]:
+        """Numbers of frames ``[B]`` of every modality and of every input."""
+        names = dict.fromkeys(name for stream in self.all for name in (stream.spec.modality, stream.name))
+        return dict.fromkeys(names, num_frames)
 
 
 def _check_clocks(name: str, streams: Sequence[_Stream]) -> None:

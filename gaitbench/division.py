@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gaitbench.protocol import Protocol
     from gaitbench.table import SequenceTable
 
-__all__ = ["Division", "check_ready", "divide"]
+__all__ = ["Division", "TrainingPart", "check_ready", "check_ready_to_train", "divide", "training_part"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,6 +53,16 @@ class Division:
         return np.unique(np.concatenate([self.gallery, *self.probes.values()]))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrainingPart:
+    """What a protocol trains on, where somebody else's test set is scored."""
+
+    rows: NDArray[np.int64]
+    """Rows of the table that training may see."""
+    problems: tuple[str, ...] = ()
+    """What is missing, a line each."""
+
+
 def divide(
     protocol: "Protocol", table: "SequenceTable", *, allow_partial: bool, needs_train: bool, needs_matches: bool
 ) -> Division:
@@ -61,15 +71,12 @@ def divide(
     _check_ready(protocol, check, needs_train=needs_train, needs_matches=needs_matches)
     protocol = protocol.for_table(table)
     _check_groups(protocol)
-    test = check.select(table, Selection(subjects=protocol.test_subjects), "test subjects")
-    check.count("test", table, protocol.test_subjects, protocol.num_test_subjects, test)
+    test = check.people(table, Selection(subjects=protocol.test_subjects), "test", protocol.num_test_subjects)
     if protocol.left_out_views:
         test = test[~np.isin(table.view[test], protocol.left_out_views)]
     train = np.zeros(0, dtype=np.int64)
     if needs_train:
-        train = check.select(table, protocol.train, "train")
-        wanted = protocol.train.subjects
-        check.count("training", table, wanted, protocol.num_train_subjects, train)
+        train = check.training(protocol, table)
         _check_overlap(protocol, table, train, test)
 
     among = table.take(test)
@@ -124,6 +131,50 @@ def divide(
     )
 
 
+def training_part(protocol: "Protocol", table: "SequenceTable", *, allow_partial: bool = False) -> TrainingPart:
+    """Find what a protocol trains on; whether its own test set is there, listed or labelled does not matter.
+
+    Args:
+        protocol: Of the training data.
+        table: The sequences at hand.
+        allow_partial: Go on when training subjects or listed sequences are missing; the problems say so.
+
+    Raises:
+        IncompleteDataError: Training subjects or listed sequences are missing.
+        ProtocolError: A pattern matches nothing, a list is not the published one, or nothing is left to train on.
+    """
+    check = _Completeness(protocol.name, allow_partial)
+    check.problems += check_ready_to_train(protocol, allow_partial=allow_partial)
+    rows = check.training(protocol, table)
+    if not rows.size:
+        raise ProtocolError(f"{protocol.name} trains on no sequence of this dataset; train on another one")
+    return TrainingPart(rows=rows, problems=tuple(check.problems))
+
+
+def check_ready_to_train(protocol: "Protocol", *, allow_partial: bool = False) -> tuple[str, ...]:
+    """Stop when a protocol cannot say of any table what it trains on; what :func:`training_part` checks first.
+
+    Args:
+        protocol: With the lists that somebody handed in.
+        allow_partial: Accept a list of training subjects that is not the published one.
+
+    Returns:
+        What was accepted, a line each.
+
+    Raises:
+        ProtocolError: The list of training subjects is not the published one.
+        IncompleteDataError: It is missing.
+    """
+    check = _Completeness(protocol.name, allow_partial)
+    if "train" in protocol.lists and "train" not in protocol.given:
+        # Without the list every subject would be trained on, those of the protocol's own test too.
+        raise IncompleteDataError(_list_hint(protocol, LIST_KEYS["train"]))
+    for problem in protocol.list_problems():
+        if LIST_KEYS["train"] in problem:
+            check.report(ProtocolError(f"{problem}; {_OFFICIAL_FILE}"))
+    return tuple(check.problems)
+
+
 def check_ready(
     protocol: "Protocol", *, allow_partial: bool = False, needs_train: bool = True, needs_matches: bool = True
 ) -> tuple[str, ...]:
@@ -165,6 +216,17 @@ class _Completeness:
         for error in unmatched(table, selection, where=f"{self.name}, {part}"):
             self.report(error)
         return select(table, selection, allow_unmatched=True)
+
+    def training(self, protocol: "Protocol", table: "SequenceTable") -> NDArray[np.int64]:
+        return self.people(table, protocol.train, "training", protocol.num_train_subjects)
+
+    def people(
+        self, table: "SequenceTable", selection: Selection, part: str, required: int | None
+    ) -> NDArray[np.int64]:
+        # Counted first: how many are missing says more than which pattern has nobody.
+        rows = select(table, selection, allow_unmatched=True)
+        self.count(part, table, selection.subjects, required, rows)
+        return self.select(table, selection, f"{part} subjects")
 
     def count(
         self,
@@ -217,6 +279,9 @@ def _check_overlap(
     if protocol.is_closed_set:
         return
     both = np.intersect1d(table.subject_id[train], table.subject_id[test])
+    waiting = [LIST_KEYS[role] for role in ("train", "test") if role in protocol.lists and role not in protocol.given]
+    if both.size and waiting:
+        raise ProtocolError(_list_hint(protocol, " and ".join(waiting)))
     if both.size:
         raise ProtocolError(
             f"{protocol.name}: {both.size} subjects are in training and test (first: {', '.join(both[:3].tolist())}); "
@@ -229,23 +294,28 @@ def _check_ready(protocol: "Protocol", check: _Completeness, *, needs_train: boo
     if protocol.submission and needs_matches:
         raise ProtocolError(
             f"{protocol.name}: the probes' labels are withheld, so nothing can be scored here; write the file for the "
-            "server with gaitbench.tasks.write_submission"
+            "server with gaitbench.tasks.write_submission, or choose a protocol with labels (--protocol NAME; "
+            f"`gaitbench info {protocol.dataset}` lists them)"
         )
     waiting = [role for role in protocol.lists if role not in protocol.given and (role != "train" or needs_train)]
-    keys = " and ".join(LIST_KEYS[role] for role in waiting)
-    hint = (
-        f"{protocol.name} needs {keys} of its official partition file; hand it in with --partition FILE "
-        "(partition=FILE, or Protocol.with_partition)"
-    )
+    hint = _list_hint(protocol, " and ".join(LIST_KEYS[role] for role in waiting))
     if {"probes", "gallery"} & set(waiting):
         raise ProtocolError(hint)
     if waiting:
         check.report(IncompleteDataError(hint))
     for problem in protocol.list_problems():
         if needs_train or LIST_KEYS["train"] not in problem:
-            check.report(
-                ProtocolError(f"{problem}; take the file that the dataset comes with, or allow partial results")
-            )
+            check.report(ProtocolError(f"{problem}; {_OFFICIAL_FILE}"))
+
+
+_OFFICIAL_FILE = "take the file that the dataset comes with, or allow partial results"
+
+
+def _list_hint(protocol: "Protocol", keys: str) -> str:
+    return (
+        f"{protocol.name} needs {keys} of its official partition file; hand it in with --partition FILE "
+        "(partition=FILE, or Protocol.with_partition)"
+    )
 
 
 def _check_grid(

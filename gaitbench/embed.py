@@ -5,6 +5,7 @@ Axes: N sequences, D embedding width, P parts.
 
 import contextlib
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,6 +18,9 @@ from gaitbench.errors import DatasetError, ModelError
 from gaitbench.model import GaitModel, GaitOutput
 from gaitbench.progress import track
 from gaitbench.tasks import EmbeddingSet
+
+if TYPE_CHECKING:
+    from gaitbench.features.bank import FeatureBank
 
 __all__ = ["check_embeddings", "embed"]
 
@@ -33,6 +37,8 @@ def embed(
     frames_per_batch: int = 2048,
     device: torch.device | str = "cpu",
     autocast: Autocast = contextlib.nullcontext,
+    features: "FeatureBank | None" = None,
+    read: Callable[[GaitOutput], Tensor] | None = None,
     description: str = "embed",
 ) -> EmbeddingSet:
     """Embed sequences, each whole and on its own terms: the batch it shares changes nothing but the last bits.
@@ -47,6 +53,8 @@ def embed(
             and 1e-2 in bfloat16.
         device: Where the model is.
         autocast: Gives a context for mixed precision, such as ``fabric.autocast``.
+        features: Kept features of these sequences, in the order of ``index``; None has the model compute them.
+        read: What of an output is kept, ``[N, D, P]``; None for its embedding.
         description: Shown at the progress bar.
 
     Returns:
@@ -70,10 +78,11 @@ def embed(
         frames_per_batch=frames_per_batch,
         padding=model.padding,
         device=torch.device(device),
+        features=features,
     )
     with torch.inference_mode(), autocast(), track(len(index), description) as bar:
         for rows, batch in batches:
-            part = _embedding_of(model, model(batch), len(rows)).float().cpu()
+            part = _kept_of(model, model(batch), len(rows), read).float().cpu()
             if embeddings is None:
                 embeddings = torch.empty(len(index), *part.shape[1:])
             if part.shape[1:] != embeddings.shape[1:]:
@@ -92,10 +101,12 @@ def embed(
     return EmbeddingSet(embeddings=embeddings, table=chosen.table)
 
 
-def _embedding_of(model: GaitModel, output: GaitOutput, num_sequences: int) -> Tensor:
+def _kept_of(
+    model: GaitModel, output: GaitOutput, num_sequences: int, read: Callable[[GaitOutput], Tensor] | None
+) -> Tensor:
     if not isinstance(output, GaitOutput):
         raise ModelError(f"{type(model).__name__}.forward must return a GaitOutput, got {type(output).__name__}")
-    embedding = output.embedding
+    embedding = output.embedding if read is None else read(output)
     if embedding.ndim != 3 or embedding.shape[0] != num_sequences or 0 in embedding.shape:
         raise ModelError(
             f"{type(model).__name__} must embed {num_sequences} sequences as [{num_sequences}, D, P], "

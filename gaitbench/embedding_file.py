@@ -166,6 +166,8 @@ def _read_parquet(path: Path) -> dict[str, NDArray[np.generic]]:
         table = pq.read_table(path, use_threads=False)
     except (OSError, pa.ArrowException) as error:
         raise DatasetError(f"{path} cannot be read as a Parquet file: {error}") from error
+    if nulls := [name for name in (*WORDS, "sequence_ids") if name in table.column_names and table[name].null_count]:
+        raise DatasetError(f"{path}: a value of {', '.join(nulls)} is missing (null); write one for every row")
     arrays = {
         name: np.asarray(table[name].to_pylist() if pa.types.is_string(table[name].type) else table[name].to_numpy())
         for name in table.column_names

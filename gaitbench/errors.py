@@ -14,6 +14,7 @@
     ├── TrainingError           training that cannot go on
     │   └── NotFiniteError      a loss or gradient became NaN or infinite
     ├── RecordError             a result that does not agree with its own evidence
+    ├── EndpointError           a model behind an HTTP endpoint that refuses or cannot be reached
     └── OutputError             a folder that cannot be written: read-only, full, taken
 
 A message says what was wrong, where, with which values, and what to do next.
@@ -21,6 +22,7 @@ A message says what was wrong, where, with which values, and what to do next.
 
 __all__ = [
     "DatasetError",
+    "EndpointError",
     "GaitbenchError",
     "IncompleteDataError",
     "ModelError",
@@ -82,6 +84,10 @@ class NotFiniteError(TrainingError):
 
 class RecordError(GaitbenchError):
     """A result does not agree with its own evidence."""
+
+
+class EndpointError(GaitbenchError):
+    """A model behind an HTTP endpoint refuses or cannot be reached."""
 
 
 class OutputError(GaitbenchError):

@@ -10,7 +10,7 @@ __all__ = ["count_flops", "count_parameters"]
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Count numbers that training changes; a shared parameter counts once. Buffers do not count.
+    """Count a model's parameters, frozen ones too; a shared one counts once. Buffers do not count.
 
     Example:
         >>> count_parameters(nn.Linear(3, 2))

@@ -8,6 +8,7 @@ from gaitbench.errors import GaitbenchError, UnknownNameError
 from gaitbench.quarantine import PluginInfo, describe
 from gaitbench.registry import KINDS, Registry, nearest
 from gaitbench.specs import DatasetSpec, MetricSpec, ModalitySpec, ModelSpec, ProtocolSpec, Spec
+from gaitbench.towers.left_out import weights_left_out
 
 if TYPE_CHECKING:
     from gaitbench.model import GaitModel
@@ -78,13 +79,14 @@ def find(registry: Registry, name: str, kind: str | None = None) -> list[Compone
 
 
 def num_parameters(registry: Registry, spec: ModelSpec, preset: "Preset") -> int:
-    """Build a model as a preset says, and count its trainable parameters.
+    """Build a model as a preset says, and count its parameters, those that stay as they are too.
 
     Raises:
         GaitbenchError: The model cannot be imported or built.
     """
-    built = _build(registry, spec, preset)
-    return sum(parameter.numel() for parameter in built.parameters() if parameter.requires_grad)
+    from gaitbench.flops import count_parameters
+
+    return count_parameters(_build(registry, spec, preset))
 
 
 def num_flops(registry: Registry, spec: ModelSpec, preset: "Preset") -> int | None:
@@ -96,14 +98,7 @@ def num_flops(registry: Registry, spec: ModelSpec, preset: "Preset") -> int | No
     Raises:
         GaitbenchError: The model cannot be imported or built.
     """
-    from gaitbench.flops import count_flops
-    from gaitbench.model import ClosedFormModel
-    from gaitbench.testing.synthetic import synthetic_batch
-
-    built = _build(registry, spec, preset).eval()
-    if isinstance(built, ClosedFormModel):
-        return None
-    return count_flops(built, synthetic_batch(built.inputs, num_sequences=1, num_frames=FLOPS_FRAMES))
+    return _num_flops(_build(registry, spec, preset))
 
 
 def _build(registry: Registry, spec: ModelSpec, preset: "Preset") -> "GaitModel":
@@ -111,15 +106,29 @@ def _build(registry: Registry, spec: ModelSpec, preset: "Preset") -> "GaitModel"
     model = registry.load(spec)
     assert callable(config)
     assert callable(model)
-    built: GaitModel = model(config(**preset.config))
+    # Nobody waits here for weights that are only counted.
+    with weights_left_out():
+        built: GaitModel = model(config(**preset.config))
     return built
+
+
+def _num_flops(model: "GaitModel") -> int | None:
+    from gaitbench.flops import count_flops
+    from gaitbench.model import ClosedFormModel
+    from gaitbench.testing.synthetic import synthetic_batch
+
+    if isinstance(model, ClosedFormModel):
+        return None
+    with weights_left_out():
+        return count_flops(model.eval(), synthetic_batch(model.inputs, num_sequences=1, num_frames=FLOPS_FRAMES))
 
 
 def _why_unknown(registry: Registry, name: str, kind: str | None, reasons: list[str]) -> str:
     """The message of the one kind asked for, or of the kind that has the best explanation."""
     if kind and kind != "plugin":
         return reasons[0]
-    for phrase in ("should provide it but failed", "It comes with", "Did you mean"):
+    best = nearest(name, [known for each in KINDS for known in registry.names(each)])
+    for phrase in ("should provide it but failed", "It comes with", f"Did you mean {best!r}", "Did you mean"):
         for reason in reasons:
             if phrase in reason:
                 return reason
@@ -142,7 +151,11 @@ def _of_component(registry: Registry, spec: Spec, package: str) -> ComponentInfo
         details = [Detail(label, (value,)) for label, value in values if value]
     elif isinstance(spec, MetricSpec):
         better = "higher is better" if spec.higher_is_better else "lower is better"
-        unit = "one number per probe" if spec.unit == "probe" else "one number over all pairs"
+        unit = {
+            "probe": "one number per probe",
+            "pairs": "one number over all pairs",
+            "labels": "one number over what is told of all sequences",
+        }[spec.unit]
         details = [Detail("tasks", (", ".join(spec.tasks),)), Detail("direction", (better,)), Detail("unit", (unit,))]
     else:
         details = _users_of_task(registry, spec)
@@ -161,13 +174,22 @@ def _of_model(registry: Registry, spec: ModelSpec) -> list[Detail]:
         details.append(Detail("open points", spec.open_points))
     if spec.is_trivial:
         details.append(Detail("role", ("trivial baseline",)))
+    if spec.explains:
+        details.append(Detail("explains", ("yes: 'gaitbench explain' draws what it looks at",)))
+    towers: list[str] = []
     try:
         presets = registry.load(spec, "presets")
         assert isinstance(presets, dict)
-        lines = tuple(_preset_line(registry, spec, name, preset) for name, preset in presets.items())
+        lines = []
+        for name, preset in presets.items():
+            line, borrowed = _preset_line(registry, spec, name, preset)
+            lines.append(line)
+            towers += [f"{name}: {tower}" for tower in borrowed]
     except GaitbenchError as error:
-        lines = (f"cannot be read: {error}",)
-    details.append(Detail("presets", lines))
+        lines = [f"cannot be read: {error}"]
+    details.append(Detail("presets", tuple(lines)))
+    if towers:
+        details.append(Detail("towers", tuple(towers)))
     return details
 
 
@@ -178,17 +200,24 @@ _FIDELITY = {
 }
 
 
-def _preset_line(registry: Registry, spec: ModelSpec, name: str, preset: "Preset") -> str:
+def _preset_line(registry: Registry, spec: ModelSpec, name: str, preset: "Preset") -> tuple[str, list[str]]:
+    """What a preset gives, and the encoders of others that it borrows."""
+    from gaitbench.flops import count_parameters
+
     steps = sum(stage.iterations for stage in preset.recipe.stages if stage.kind == "gradient")
     trained = f"{steps} steps" if steps else "fitted in one go"
+    towers: list[str] = []
     try:
-        size = f"{num_parameters(registry, spec, preset):,} parameters"
+        built = _build(registry, spec, preset)
+        size = f"{count_parameters(built):,} parameters"
+        with weights_left_out():
+            towers = [tower.says for tower in built.towers]
         # Running a model takes longer than building it: only for the two that every model has.
-        if name in ("paper", "quick") and (flops := num_flops(registry, spec, preset)):
+        if name in ("paper", "quick") and (flops := _num_flops(built)):
             size += f", {flops / 1e9:.3g} GFLOPs for {FLOPS_FRAMES} frames"
     except Exception as error:  # a plugin's constructor may do anything, and the rest is still worth showing
         size = f"cannot be built ({type(error).__name__}: {error})"
-    return f"{name}: {size}, {trained}" + (f"; {preset.note}" if preset.note else "")
+    return f"{name}: {size}, {trained}" + (f"; {preset.note}" if preset.note else ""), towers
 
 
 def _of_dataset(registry: Registry, spec: DatasetSpec) -> list[Detail]:
@@ -202,6 +231,10 @@ def _of_dataset(registry: Registry, spec: DatasetSpec) -> list[Detail]:
         Detail("access", (spec.access or "not stated",)),
         Detail("citation", (spec.citation or "not stated",)),
     ]
+    if spec.population is not None:
+        details.append(Detail("people", (spec.population or "not known",)))
+    if spec.renumbers:
+        details.append(Detail("people of", (f"{', '.join(spec.renumbers)}, under other ids",)))
     try:
         options = registry.load(spec, "options")
         fields = getattr(options, "model_fields", {})
@@ -224,7 +257,7 @@ def _of_dataset(registry: Registry, spec: DatasetSpec) -> list[Detail]:
 
 
 def _of_protocol(registry: Registry, spec: ProtocolSpec) -> list[Detail]:
-    from gaitbench.protocol import Protocol, explain
+    from gaitbench.protocol import Protocol, protocol_text
 
     is_here = spec.dataset in registry.names("dataset")
     hint = "" if is_here else " (no plugin prepares it here; embeddings of it can be scored all the same)"
@@ -234,7 +267,7 @@ def _of_protocol(registry: Registry, spec: ProtocolSpec) -> list[Detail]:
     except GaitbenchError as error:
         return [*details, Detail("rules", (f"cannot be read: {error}",))]
     assert isinstance(protocol, Protocol)
-    return [*details, Detail("rules", tuple(explain(protocol).splitlines()))]
+    return [*details, Detail("rules", tuple(protocol_text(protocol).splitlines()))]
 
 
 def _users_of_task(registry: Registry, spec: Spec) -> list[Detail]:

@@ -13,11 +13,27 @@ from pydantic import BaseModel, PositiveInt
 from torch import Tensor, nn
 
 from gaitbench.errors import ModelError, ShapeError
+from gaitbench.towers.config import TowerInfo
 
 if TYPE_CHECKING:
+    from gaitbench.frozen import FrozenFeatures
     from gaitbench.recipe import Stage
 
-__all__ = ["ClosedFormModel", "GaitBatch", "GaitModel", "GaitOutput", "InputSpec", "labels_of", "logits_of"]
+__all__ = [
+    "ClosedFormModel",
+    "Decision",
+    "GaitBatch",
+    "GaitModel",
+    "GaitOutput",
+    "InputSpec",
+    "attributes_of",
+    "labels_of",
+    "logits_of",
+]
+
+Decision = Literal["threshold", "argmax"]
+"""How the logits of an attribute become labels. ``threshold``: each class by itself, positive where its logit is above
+0, so that several classes may be told, or none. ``argmax``: the class with the largest one."""
 
 
 class InputSpec(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -39,6 +55,8 @@ class InputSpec(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
     """Points drawn per frame from a cloud."""
     num_joints: PositiveInt | None = None
     """V of joints; None for COCO's 17."""
+    is_for_training: bool = False
+    """True for what only losses look at, such as masks that supervise: test sequences are embedded without it."""
 
 
 @dataclass(slots=True)
@@ -76,12 +94,15 @@ class GaitOutput:
 class GaitModel(nn.Module, ABC):
     """A trainable method. The constructor takes its config and nothing else.
 
-    A config that has a field ``num_classes`` receives the number of training subjects from the runner; the
-    config is stored whole in the record and rebuilds the model.
+    A config that has a field ``num_classes`` receives the number of training subjects from the runner, and one that has
+    a field ``attributes`` the schema of the training data (:class:`gaitbench.card.Attribute`); the config is stored
+    whole in the record and rebuilds the model.
     """
 
     padding: Literal["masked", "refused"] = "refused"
     """``masked``: padded frames change nothing, so that sequences of different lengths share a batch."""
+    beyond_features: tuple[str, ...] = ()
+    """Names of the modules that come after :meth:`part_features`; a model that wears another head goes without them."""
 
     def __init__(self, config: BaseModel) -> None:
         super().__init__()
@@ -92,6 +113,35 @@ class GaitModel(nn.Module, ABC):
     def inputs(self) -> tuple[InputSpec, ...]:
         """The input contract, one entry per modality."""
 
+    @property
+    def towers(self) -> tuple[TowerInfo, ...]:
+        """Encoders of others that this model borrows, for the record and the tables.
+
+        Those among its modules are found by themselves. A model that keeps only what a tower gave names it here.
+        """
+        found = (getattr(module, "info", None) for module in self.modules())
+        # A part that wraps a tower may tell of it as well.
+        return tuple(dict.fromkeys(info for info in found if isinstance(info, TowerInfo)))
+
+    @property
+    def inner(self) -> "GaitModel | None":
+        """The model inside, of one that only wears another head; weights to start from may be those of it alone."""
+        return None
+
+    @property
+    def frozen_features(self) -> "FrozenFeatures | None":
+        """What this model computes of single frames without a trainable parameter, and may be kept; None for nothing.
+
+        A model that has some reads them with :meth:`gaitbench.frozen.FrozenFeatures.of`. With ``run --feature-cache``
+        a batch holds them in place of the frames.
+        """
+        return None
+
+    @property
+    def decides(self) -> Decision:
+        """How its attribute logits become labels in the attribute task."""
+        return "argmax"
+
     @abstractmethod
     def forward(self, batch: GaitBatch) -> GaitOutput:
         """Embed a batch.
@@ -99,6 +149,24 @@ class GaitModel(nn.Module, ABC):
         In training the batch holds every input modality. At test time it holds those that the task asks for, so a
         cross-modal model is called with one modality at a time and returns that modality's embedding.
         """
+
+    def part_features(self, batch: GaitBatch) -> Tensor:
+        """``[N, C, P]``: what the head of another task goes on from, in training and testing; by default the embedding.
+
+        A model whose published backbone ends before its embedding gives the features there, and names what comes after
+        in :attr:`beyond_features`.
+        """
+        output: GaitOutput = self(batch)
+        return output.embedding
+
+    @classmethod
+    def without_mirroring(cls, config: BaseModel) -> BaseModel:
+        """Its configuration without any change of training clips that exchanges left and right.
+
+        Tasks whose labels tell the sides apart ask for it. A model that augments its own input overrides this; flips of
+        the recipe are not its business.
+        """
+        return config
 
     def embed_raw(self, x: Tensor) -> Tensor:
         """Embed a network's own input, as published code feeds it: nothing is scaled, normalised, drawn or augmented.
@@ -142,6 +210,23 @@ class GaitModel(nn.Module, ABC):
     def losses(self, output: GaitOutput, batch: GaitBatch, stage: "Stage") -> Mapping[str, Tensor]:
         """Name to scalar loss, unweighted; the stage's ``loss_weights`` weigh and sum them."""
 
+    def seal(self) -> None:
+        """Drop what only training needs, for good: called after the last stage, before the weights are saved.
+
+        Embeddings must stay as they are, to the last bit where possible. The saved weights are those of the sealed
+        model. The default drops nothing.
+        """
+
+    def take_form_of(self, weights: Mapping[str, Tensor]) -> None:
+        """Take the form that weights belong to, before they are loaded.
+
+        A model that :meth:`seal` changes drops the same parts here when the names of the weights say that they are
+        those of a sealed one. The default does nothing.
+
+        Args:
+            weights: Name to tensor, of a whole state.
+        """
+
 
 class ClosedFormModel(GaitModel):
     """A method that is fitted in one go instead of by gradient steps, such as PCA with LDA.
@@ -160,6 +245,17 @@ class ClosedFormModel(GaitModel):
     def losses(self, output: GaitOutput, batch: GaitBatch, stage: "Stage") -> Mapping[str, Tensor]:  # noqa: ARG002
         """Nothing is descended: the only entry is zero."""
         return {"none": torch.zeros((), device=output.embedding.device)}
+
+
+def attributes_of(batch: GaitBatch) -> Tensor:
+    """``[N, A]`` int64 attribute classes of a batch, -1 where unknown, for a loss.
+
+    Raises:
+        ModelError: The batch has none.
+    """
+    if batch.attributes is None:
+        raise ModelError("losses need attributes, and this batch has none; train on data whose card declares some")
+    return batch.attributes
 
 
 def labels_of(batch: GaitBatch) -> Tensor:

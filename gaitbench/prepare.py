@@ -368,7 +368,7 @@ def _finished(out: Path, card: DatasetCard, described: dict[str, Modality]) -> G
 
 def json_form(value: object) -> object:
     """A value as it looks after a round trip through JSON."""
-    return json.loads(json.dumps(value))
+    return json.loads(json.dumps(value, default=str))
 
 
 @contextlib.contextmanager

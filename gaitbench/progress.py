@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-__all__ = ["Tracker", "is_quiet", "quiet", "track"]
+__all__ = ["Tracker", "announce", "is_quiet", "quiet", "track"]
 
 LINE_INTERVAL_S = 5.0
 """Seconds between two plain lines of one piece of work."""
@@ -56,6 +56,22 @@ def quiet() -> Iterator[None]:
 def is_quiet() -> bool:
     """Tell whether progress is silenced: inside :func:`quiet`, or with ``GAITBENCH_QUIET`` set and not ``0``."""
     return _silencers > 0 or os.environ.get("GAITBENCH_QUIET", "0") not in ("", "0")
+
+
+def announce(text: str) -> None:
+    """Print a line that people should read before long work begins, above any bar; nothing when quiet.
+
+    Args:
+        text: One line.
+    """
+    with _lock:
+        if is_quiet():
+            return
+        if _display is not None:
+            _display.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        else:
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
 
 
 @contextlib.contextmanager

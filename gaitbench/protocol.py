@@ -16,15 +16,15 @@ from gaitbench import division
 from gaitbench.dated import Dated
 from gaitbench.division import Division
 from gaitbench.errors import ProtocolError
-from gaitbench.explain import explain
 from gaitbench.partition import LIST_KEYS, GivenList, ListRole, OfficialList, check_lists, list_digest, read_partition
 from gaitbench.patterns import words_of
+from gaitbench.protocol_text import protocol_text
 from gaitbench.selection import Selection, matching, select
 
 if TYPE_CHECKING:
     from gaitbench.table import SequenceTable
 
-__all__ = ["Division", "Exclusion", "Protocol", "Reranking", "Selection", "Submission", "explain", "select"]
+__all__ = ["Division", "Exclusion", "Protocol", "Reranking", "Selection", "Submission", "protocol_text", "select"]
 
 Exclusion = Literal["identical_view", "same_subject_and_view", "same_sequence"]
 """A kind of pair that does not count; see :attr:`Protocol.exclude`."""
@@ -66,6 +66,7 @@ class Protocol(Dated, frozen=True, extra="forbid", use_attribute_docstrings=True
             "submission",
             "reranking",
             "each_condition",
+            "tasks",
         }
     )
 
@@ -81,6 +82,8 @@ class Protocol(Dated, frozen=True, extra="forbid", use_attribute_docstrings=True
     """Paper, section or code that fixes it."""
     notes: tuple[str, ...] = ()
     """What a reader must know, a line each."""
+    tasks: tuple[str, ...] = ()
+    """Tasks that it is for; empty for all. One for attributes has no gallery that anybody would search."""
 
     train: Selection
     """Sequences that training may see."""
@@ -181,6 +184,18 @@ class Protocol(Dated, frozen=True, extra="forbid", use_attribute_docstrings=True
                 f"'probe_views'), and this protocol has {self.unit}s averaged over {self.averaging}"
             )
         return self
+
+    def check_task(self, task: str) -> None:
+        """Stop where the protocol is for other tasks.
+
+        Raises:
+            ProtocolError: It is.
+        """
+        if self.tasks and task not in self.tasks:
+            raise ProtocolError(
+                f"protocol {self.name!r} is for the task {' or '.join(self.tasks)}, not for {task!r}; nobody published "
+                f"how {self.dataset} is divided for that"
+            )
 
     @property
     def rounded_metrics(self) -> tuple[str, ...]:

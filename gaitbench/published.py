@@ -50,6 +50,11 @@ class PublishedNumber(BaseModel, frozen=True, extra="forbid", use_attribute_docs
     """What a reader must know."""
 
     @property
+    def is_about_attributes(self) -> bool:
+        """True when it says how well attributes are told."""
+        return any(word.casefold() in _ATTRIBUTE_METRICS for word in self.metric.split())
+
+    @property
     def is_crossmodal(self) -> bool:
         """True when probe and gallery come from different sensors."""
         probe, arrow, gallery = re.sub(r"\(.*?\)", "", self.modality).partition("->")
@@ -72,6 +77,8 @@ class _Place(BaseModel):
 
     dataset: str
     protocol: str
+    trained_on: str = ""
+    """The dataset that was trained on, by our name, where it is not the one that was scored."""
     why: str = ""
     """Why they stand beside no protocol."""
 
@@ -139,13 +146,15 @@ def published(
     )
 
 
-def published_for(protocol: Protocol, task: str | None = None) -> tuple[PublishedNumber, ...]:
+def published_for(protocol: Protocol, task: str | None = None, *, trained_on: str = "") -> tuple[PublishedNumber, ...]:
     """Reported numbers that belong beside those measured under a protocol.
 
     Args:
         protocol: Its name is looked up among the places; its ``published`` field says where numbers of a protocol that
             is not there stand: ``{"dataset": ..., "protocol": ...}``.
-        task: ``crossmodal`` for numbers across sensors only, any other name for those within one; None for both.
+        task: ``crossmodal`` for numbers across sensors only, ``attribute`` for those of attributes, any other name for
+            identification within one sensor; None for all.
+        trained_on: Name of the dataset that was trained on; empty for the one that was scored.
 
     Returns:
         Numbers; none where nobody says of any that they belong there.
@@ -163,11 +172,17 @@ def published_for(protocol: Protocol, task: str | None = None) -> tuple[Publishe
         raise UsageError(f"{protocol.name}: published has unknown keys {', '.join(unknown)}; use dataset and protocol")
     numbers: tuple[PublishedNumber, ...] = ()
     if protocol.name in _places().beside:
-        wanted = {(entry.dataset, entry.protocol) for entry in _places().beside[protocol.name]}
+        entries = [entry for entry in _places().beside[protocol.name] if entry.trained_on == trained_on]
+        wanted = {(entry.dataset, entry.protocol) for entry in entries}
         numbers = tuple(number for number in _everything() if (number.dataset, number.protocol) in wanted)
-    elif "dataset" in place:
+    elif "dataset" in place and not trained_on:
         numbers = published(dataset=place["dataset"], protocol=place.get("protocol"))
-    return tuple(n for n in numbers if task is None or n.is_crossmodal == (task == "crossmodal"))
+    return tuple(
+        n
+        for n in numbers
+        if task is None
+        or (n.is_crossmodal == (task == "crossmodal") and n.is_about_attributes == (task == "attribute"))
+    )
 
 
 def printed_metric(number: PublishedNumber, protocol: Protocol, groups: Sequence[str]) -> PrintedMetric | None:
@@ -202,9 +217,14 @@ def printed_metric(number: PublishedNumber, protocol: Protocol, groups: Sequence
     return PrintedMetric(metric, known[group]) if group in known else None
 
 
+_ATTRIBUTE_METRICS = {"f1": "f1", "ma": "ma", "precision": "precision", "recall": "recall", "acc": "acc_elementwise"}
+"""What papers call the numbers of attributes; on which label vector they were scored is not in the name."""
+
+
 def _metric(word: str) -> str | None:
     rank = re.fullmatch(r"rank-?([0-9]+)", word.casefold())
-    return f"rank_{rank[1]}" if rank else {"map": "mean_ap", "minp": "mean_inp"}.get(word.casefold())
+    known = {"map": "mean_ap", "minp": "mean_inp", **_ATTRIBUTE_METRICS}
+    return f"rank_{rank[1]}" if rank else known.get(word.casefold())
 
 
 def published_key(word: str) -> str:

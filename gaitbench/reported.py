@@ -36,13 +36,16 @@ class ReportedRow(BaseModel):
     """What a reader must know."""
 
 
-def reported_rows(protocol: Protocol, groups: Sequence[str], task: str) -> tuple[ReportedRow, ...]:
+def reported_rows(
+    protocol: Protocol, groups: Sequence[str], task: str, *, trained_on: str = ""
+) -> tuple[ReportedRow, ...]:
     """Collect what was published under a protocol, best first.
 
     Args:
         protocol: The one that the table was measured under.
         groups: Probe groups that were measured; numbers of others are left out.
-        task: ``crossmodal`` for numbers across sensors.
+        task: ``crossmodal`` for numbers across sensors, ``attribute`` for those of attributes.
+        trained_on: Name of the dataset that was trained on; empty for the one that was scored.
 
     Returns:
         Rows, ordered by the headline where it is given, else by the first number that is.
@@ -53,7 +56,8 @@ def reported_rows(protocol: Protocol, groups: Sequence[str], task: str) -> tuple
         >>> best.modality, sorted(best.further)
         ('LiDAR depth -> camera silhouette', ['rank_5/all'])
     """
-    read = [(n, named) for n in published_for(protocol, task) if (named := printed_metric(n, protocol, groups))]
+    numbers = published_for(protocol, task, trained_on=trained_on)
+    read = [(n, named) for n in numbers if (named := printed_metric(n, protocol, groups))]
     averaged = [group for group in protocol.mean_groups or groups if group in groups]
     rows = [
         _row(list(found), averaged)

@@ -6,7 +6,9 @@ from gaitbench.reported import ReportedRow
 
 __all__ = ["reported_notes", "reported_table"]
 
-_HEADS = {"mean_ap": "mAP", "mean_inp": "mINP"}
+_HEADS = {"mean_ap": "mAP", "mean_inp": "mINP", "f1": "F1", "ma": "mA", "acc_elementwise": "ACC"}
+_OF_ATTRIBUTES = ("f1", "ma", "precision", "recall", "acc_elementwise")
+"""In this order."""
 
 
 def reported_table(rows: Sequence[ReportedRow], groups: Sequence[str]) -> tuple[list[str], list[list[str]]]:
@@ -72,6 +74,8 @@ def _number(row: ReportedRow, key: str, values: dict[str, float]) -> str:
 def _order(key: str, groups: Sequence[str]) -> tuple[bool, str, int]:
     """Ranks first, each metric's groups side by side."""
     metric, _, group = key.partition("/")
+    if metric in _OF_ATTRIBUTES:
+        return True, str(_OF_ATTRIBUTES.index(metric)), 0
     return not metric.startswith("rank_"), metric, groups.index(group) if group in groups else len(groups)
 
 

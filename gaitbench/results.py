@@ -7,24 +7,27 @@ every number can be recomputed: ``gaitbench.tasks.audit`` does.
 import hashlib
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gaitbench.atomic import write_bytes, write_text
 from gaitbench.dated import Dated
 from gaitbench.errors import RecordError
+from gaitbench.towers.config import TowerInfo
 
 __all__ = [
     "RECORD_FILE",
     "SCHEMA_VERSION",
+    "AppendedAttributes",
     "DataProvenance",
     "Environment",
     "ModelProvenance",
     "RunRecord",
     "Score",
+    "TrainedOn",
     "TrainingSummary",
     "read_record",
     "read_tables",
@@ -45,8 +48,13 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, ser_json_inf_nan="strings")
 
 
-class Score(_Part):
-    """One number with its denominators."""
+class Score(Dated, _Part):
+    """One number with its denominators.
+
+    In the attribute task, sequences are what is asked, and unknown labels what is left out.
+    """
+
+    later_fields = frozenset({"majority", "num_labels", "num_labels_empty"})
 
     metric: str
     """``rank_1``, ``mean_ap`` ..."""
@@ -61,7 +69,7 @@ class Score(_Part):
     ci_high: float | None = None
     """Upper end."""
     chance: float | None = None
-    """What a random ranking scores in expectation."""
+    """What a random ranking, or a guess, scores in expectation."""
     num_probes: int
     """Probe units asked, times gallery views where the protocol counts cells."""
     num_counted: int
@@ -70,12 +78,42 @@ class Score(_Part):
     """Of these, without a valid match in their gallery."""
     num_excluded: int = 0
     """Probe-gallery pairs left out by the protocol."""
+    majority: float | None = None
+    """What the commonest class of the training data scores, told of everybody; None where there is no such thing."""
+    num_labels: int | None = None
+    """Labels, or attributes, that the number is a mean over."""
+    num_labels_empty: int | None = None
+    """Of the others: left out, as the test set has no sequence with one, or none without."""
+
+
+class TrainedOn(_Part):
+    """Which data were trained on, where the test is that of others."""
+
+    name: str
+    version: str
+    fingerprint: str
+    """As in :class:`DataProvenance`."""
+    modalities: tuple[str, ...]
+    options: dict[str, object] = Field(default_factory=dict)
+    """Options of the builder."""
+    protocol: str
+    """Whose training part it is."""
+    protocol_version: int
+    train: dict[str, object]
+    """The protocol's selection of training sequences, with the lists that were handed in."""
+    num_subjects: int
+    num_sequences: int
+    people: Literal["others", "divided", "unknown"]
+    """``others``: people of other data than those of the test. ``divided``: the two data show the same people, of whom
+    none is in both training and test. ``unknown``: nobody says whose walks one of them holds."""
+    repository: str = ""
+    """As in :class:`DataProvenance`."""
 
 
 class DataProvenance(Dated, _Part):
-    """Which data."""
+    """Which data were tested on, and trained on unless :attr:`trained_on` names others."""
 
-    later_fields = frozenset({"repository"})
+    later_fields = frozenset({"repository", "trained_on"})
 
     name: str
     version: str
@@ -87,16 +125,50 @@ class DataProvenance(Dated, _Part):
     protocol: dict[str, object]
     """The whole protocol."""
     num_train_subjects: int
+    """Of these data; 0 where others were trained on."""
     num_train_sequences: int
     num_test_subjects: int
     num_probes: int
     num_gallery: int
     repository: str = ""
     """Hugging Face repository and commit that it was read from, ``ORG/NAME@COMMIT``; empty where it was not."""
+    trained_on: TrainedOn | None = None
+    """Other data that were trained on: a cross-dataset result."""
+
+    @model_validator(mode="after")
+    def _check_training(self) -> Self:
+        if self.trained_on is not None and (self.num_train_subjects or self.num_train_sequences):
+            raise ValueError(
+                f"{self.name} is not what was trained on, {self.trained_on.name} is; it has no training part"
+            )
+        return self
 
 
-class ModelProvenance(_Part):
+class AppendedAttributes(_Part):
+    """Attributes that were appended to the embeddings before they were compared."""
+
+    source: Literal["true", "predicted"]
+    """``true``: the labels of the test sequences, which nobody has where a method is used. ``predicted``: what a model
+    told of them."""
+    encoding: str
+    """The label vector, such as ``onehot45``."""
+    weight: float
+    """What a positive label stands as in the vector; others are 0."""
+    predictor: str = ""
+    """The model that told them."""
+    run_id: str = ""
+    """Its run."""
+
+    @property
+    def says(self) -> str:
+        """For tables, such as ``true attributes``."""
+        return f"{self.source} attributes" + (f" by {self.predictor}" if self.predictor else "")
+
+
+class ModelProvenance(Dated, _Part):
     """Which model."""
+
+    later_fields = frozenset({"towers", "decides", "appended"})
 
     name: str
     preset: str
@@ -112,6 +184,12 @@ class ModelProvenance(_Part):
     num_parameters: int
     flops_per_sequence: int | None = None
     """Multiply-adds times two of embedding one test sequence of the dataset's median length; None if not counted."""
+    towers: tuple[TowerInfo, ...] = ()
+    """Encoders of others that the model borrowed, each with its weights."""
+    decides: str = ""
+    """How its attribute logits became labels; empty where none were asked for."""
+    appended: AppendedAttributes | None = None
+    """What was appended to its embeddings; None for nothing."""
 
 
 class TrainingSummary(_Part):
@@ -125,8 +203,10 @@ class TrainingSummary(_Part):
     """Mean over the last 50 steps of each loss."""
 
 
-class Environment(_Part):
+class Environment(Dated, _Part):
     """Where and when; the only part of a record that may differ between two equal runs."""
+
+    later_fields = frozenset({"feature_cache"})
 
     started_utc: str
     finished_utc: str
@@ -140,6 +220,8 @@ class Environment(_Part):
     packages: dict[str, str]
     git_revision: str = ""
     git_dirty: bool | None = None
+    feature_cache: bool = False
+    """True when features of a frozen tower were read from disk in training or embedding; their seconds lack it."""
 
 
 class RunRecord(_Part):
@@ -159,6 +241,11 @@ class RunRecord(_Part):
     evidence: dict[str, str] = Field(default_factory=dict)
     """Name of a table beside the record to its sha256."""
     environment: Environment
+
+    @property
+    def uses_labels(self) -> bool:
+        """True when labels of the test sequences went into the answers; such a result is never ranked with others."""
+        return self.model.appended is not None and self.model.appended.source == "true"
 
 
 def write_record(folder: Path, record: RunRecord, tables: dict[str, pa.Table]) -> RunRecord:

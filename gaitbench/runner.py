@@ -16,6 +16,7 @@ from gaitbench.cells.cluster import find_cluster
 from gaitbench.cells.open_cell import CellResult, OpenCell, open_data
 from gaitbench.cells.plan import plan
 from gaitbench.cells.run_folder import RunFolder, check_output
+from gaitbench.cells.scored_on import ScoredOn
 from gaitbench.checkpoint import load_model
 from gaitbench.errors import GaitbenchError, ModelError, RecordError, UsageError
 from gaitbench.hookspecs import RunEvent
@@ -23,12 +24,15 @@ from gaitbench.memory import keep_freed_memory
 from gaitbench.model import GaitModel
 from gaitbench.registry import Registry, load_registry, resolve
 from gaitbench.results import RunRecord
+from gaitbench.towers.left_out import weights_left_out
 
 __all__ = [
     "Cell",
     "CellFailure",
     "CellResult",
     "RunResult",
+    "ScoredOn",
+    "begins_training",
     "load_trained",
     "plan",
     "run",
@@ -49,7 +53,8 @@ class CellFailure(NamedTuple):
     """What was wrong, where, and what to do next; with a traceback where the error was not foreseen."""
 
     def __str__(self) -> str:
-        return f"{self.cell.model} (preset {self.cell.preset}, seed {self.cell.seed}): {self.message}"
+        test = f", scored on {self.cell.scored_on.dataset}" if self.cell.scored_on is not None else ""
+        return f"{self.cell.model} (preset {self.cell.preset}, seed {self.cell.seed}{test}): {self.message}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +92,17 @@ def run(
     nodes: int = 1,
     precision: str | None = None,
     cache: str = "none",
+    feature_cache: bool = False,
     allow_partial: bool = False,
     force: bool = False,
     jobs: int = 1,
+    test_dataset: str | ScoredOn | Sequence[str | ScoredOn] | None = None,
+    test_data: Path | str | Sequence[Path | str] | Mapping[str, Path | str] | None = None,
+    test_options: Mapping[str, object] | None = None,
+    test_protocol: str | Mapping[str, str] | None = None,
+    test_partition: Path | str | Mapping[str, object] | None = None,
+    append_attributes: str = "",
+    append_weight: float = 1.0,
     registry: Registry | None = None,
 ) -> RunResult:
     """Run every cell; see :func:`gaitbench.run` for the arguments.
@@ -127,7 +140,15 @@ def run(
             nodes=nodes,
             precision=precision,
             cache=cache,
+            feature_cache=feature_cache,
             allow_partial=allow_partial,
+            test_dataset=test_dataset,
+            test_data=test_data,
+            test_options=test_options,
+            test_protocol=test_protocol,
+            test_partition=test_partition,
+            append_attributes=append_attributes,
+            append_weight=append_weight,
             registry=registry,
         )
         check_output(out)
@@ -140,7 +161,10 @@ def run(
 
             outcomes = run_side_by_side(cells, out, force=force, jobs=jobs)
         else:
-            outcomes = [_run_guarded(cell, out, force=force, registry=registry) for cell in cells]
+            outcomes = [
+                _run_guarded(cell, out, force=force, retrain=force and is_first, registry=registry)
+                for cell, is_first in zip(cells, begins_training(cells), strict=True)
+            ]
     results = [outcome for outcome in outcomes if isinstance(outcome, CellResult)]
     registry.notify(RunEvent(name="run_finished", dataset=cells[0].dataset, text=f"{len(results)} of {len(cells)}"))
     return RunResult(
@@ -151,10 +175,20 @@ def run(
     )
 
 
-def _run_guarded(cell: Cell, out: Path, *, force: bool, registry: Registry) -> CellResult | CellFailure:
+def begins_training(cells: Sequence[Cell]) -> list[bool]:
+    """Tell of each cell whether it is the first of its training; the later ones take its weights.
+
+    Args:
+        cells: In the order in which they are run.
+    """
+    trainings = [cell.training for cell in cells]
+    return [trainings.index(training) == number for number, training in enumerate(trainings)]
+
+
+def _run_guarded(cell: Cell, out: Path, *, force: bool, retrain: bool, registry: Registry) -> CellResult | CellFailure:
     """Run a cell; whatever goes wrong becomes a failure, because the other cells are worth having."""
     try:
-        return run_one(cell, out, force=force, registry=registry)
+        return run_one(cell, out, force=force, retrain=retrain, registry=registry)
     except GaitbenchError as error:
         failure = CellFailure(cell, type(error).__name__, str(error))
     except Exception as error:
@@ -181,13 +215,21 @@ def run_cell(
     return run_one(cell, out, force=force, registry=registry or load_registry()).record
 
 
-def run_one(cell: Cell, out: Path, *, force: bool, registry: Registry) -> CellResult:
-    """Bring one cell to its record and say where it lies; see :func:`run_cell`."""
+def run_one(cell: Cell, out: Path, *, force: bool, registry: Registry, retrain: bool | None = None) -> CellResult:
+    """Bring one cell to its record and say where it lies; see :func:`run_cell`.
+
+    Args:
+        cell: What to run.
+        out: Root of the run folders.
+        force: Run again what is finished.
+        registry: Where to look names up.
+        retrain: Train again too; None for whatever ``force`` says. A run of several test sets trains once.
+    """
     check_output(out)
     keep_freed_memory()
     run_of_cell = OpenCell(resolve_cell(cell, registry), out)
     try:
-        return run_of_cell.execute(force=force)
+        return run_of_cell.execute(force=force, retrain=force if retrain is None else retrain)
     except Exception as error:
         run_of_cell.notify("cell_failed", text=f"{type(error).__name__}: {error}")
         raise
@@ -214,7 +256,8 @@ def load_trained(folder: Path | str) -> GaitModel:
         raise RecordError(f"{run_folder.model_info} lacks {error}; run the cell again") from error
     cls, config_class = resolve(target), resolve(config_target)
     try:
-        model = cls(config_class.model_validate(config))  # type: ignore[operator, attr-defined]
+        with weights_left_out():
+            model = cls(config_class.model_validate(config))  # type: ignore[operator, attr-defined]
     except ValidationError as error:
         raise ModelError(
             f"the configuration in {run_folder.model_info} does not fit {config_target}: {error}"

@@ -166,6 +166,7 @@ def _chosen(
     distance: Literal["euclidean", "cosine"] | None,
 ) -> Protocol:
     chosen = find_protocol(protocol) if isinstance(protocol, str) else protocol
+    chosen.check_task("identity")
     if partition is not None:
         chosen = chosen.with_partition(Path(partition))
     if distance is not None:

@@ -57,10 +57,16 @@ def check_spec(spec: object, owner: str) -> None:
     for field in ("preview", "published_keys"):
         if (target := getattr(spec, field, "")) and not (isinstance(target, str) and TARGET.fullmatch(target)):
             raise PluginError(f"{label}: {field} must read 'package.module:attribute', got {target!r}.")
-    for field in ("inputs", "tasks", "modalities", "protocols", "open_points"):
+    for field in ("inputs", "tasks", "modalities", "protocols", "open_points", "renumbers"):
         if hasattr(spec, field):
             _check_words(label, field, getattr(spec, field), is_needed=field in ("inputs", "tasks", "modalities"))
+    if isinstance(spec, DatasetSpec) and not (spec.population is None or isinstance(spec.population, str)):
+        raise PluginError(
+            f"{label}: population must be a word, or None for the dataset's name, got {spec.population!r}."
+        )
     if isinstance(spec, ModelSpec):
+        if not isinstance(spec.explains, bool):
+            raise PluginError(f"{label}: explains must be True or False, got {spec.explains!r}.")
         _check_fidelity(label, spec)
     if isinstance(spec, ModalitySpec):
         _check_modality(label, spec)

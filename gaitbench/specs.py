@@ -68,6 +68,9 @@ class DatasetSpec(Spec):
         citation: What its terms or its authors ask to be cited.
         redistribution: Whether the terms let anybody pass the data on; None where they do not say, which counts as no.
         preview: A function ``(path)`` that draws a contact sheet as PNG; empty when there is none.
+        population: The people it shows: datasets with the same word show the same people under the same subject ids.
+            None for the dataset's own name, empty where nobody knows. Options in braces are filled in.
+        renumbers: Populations whose people it shows under other ids, so that nobody can tell who is who.
     """
 
     kind: ClassVar[str] = "dataset"
@@ -81,6 +84,8 @@ class DatasetSpec(Spec):
     citation: str = ""
     redistribution: bool | None = None
     preview: str = ""
+    population: str | None = None
+    renumbers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +112,7 @@ class ModelSpec(Spec):
         is_trivial: True for the trivial baseline that every task ships.
         published_keys: A ``Mapping[str, str]`` from published state keys to ours, for
             :func:`gaitbench.layers.rename_published`; empty when there are no published checkpoints.
+        explains: True when the model is :class:`gaitbench.explaining.Explainable`: it can show what it looks at.
     """
 
     kind: ClassVar[str] = "model"
@@ -119,6 +125,7 @@ class ModelSpec(Spec):
     open_points: tuple[str, ...] = ()
     is_trivial: bool = False
     published_keys: str = ""
+    explains: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,8 +143,9 @@ class MetricSpec(Spec):
     Attributes:
         target: A function ``(distance [Q, G], match [Q, G], valid [Q, G]) -> [Q]`` that gives NaN for an absent
             probe, like :func:`gaitbench.metrics.rank_k`.
-        unit: What it looks at: every probe, or all pairs at once, as in verification. Pairs are core's only, their
-            target being ``(genuine [n], impostor [m]) -> float``.
+        unit: What it looks at: every probe, all pairs at once, as in verification, or labels, as of attributes. Pairs
+            and labels are core's only; the target is ``(genuine [n], impostor [m]) -> float`` of pairs, and takes what
+            is true and what is told of labels.
         tasks: Tasks that report it.
         higher_is_better: The direction of "good".
         percent: True when tables multiply by 100.
@@ -146,6 +154,6 @@ class MetricSpec(Spec):
     kind: ClassVar[str] = "metric"
     target: str
     tasks: tuple[str, ...] = ("identity", "crossmodal")
-    unit: Literal["probe", "pairs"] = "probe"
+    unit: Literal["probe", "pairs", "labels"] = "probe"
     higher_is_better: bool = True
     percent: bool = True

@@ -6,6 +6,7 @@ from torch import nn
 
 from gaitbench.checkpoint import load_tensors
 from gaitbench.errors import TrainingError
+from gaitbench.model import GaitModel
 from gaitbench.recipe import StartWeights
 
 __all__ = ["start_weights"]
@@ -17,7 +18,7 @@ def start_weights(model: nn.Module, start: StartWeights) -> int:
     """Replace the weights and buffers of a model that a file has under the same name; the others stay as they are.
 
     Args:
-        model: Freshly built.
+        model: Freshly built. Of one that wears another head, the file may hold the weights of the model inside alone.
         start: The file and its hash.
 
     Returns:
@@ -29,6 +30,8 @@ def start_weights(model: nn.Module, start: StartWeights) -> int:
     """
     theirs, ours = load_tensors(start.path, start.sha256 or None), model.state_dict()
     shared = [name for name in ours if name in theirs]
+    if not shared and isinstance(model, GaitModel) and model.inner is not None:
+        return start_weights(model.inner, start)
     name = type(model).__name__
     if not shared:
         raise TrainingError(

@@ -15,10 +15,11 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from gaitbench.dataset import BuilderOptions, DatasetBuilder, GaitDataset
+from gaitbench.dated import Dated
 from gaitbench.errors import DatasetError, PluginError, UsageError
 from gaitbench.hub.address import is_address
 from gaitbench.hub.opening import open_repository
-from gaitbench.prepare import prepare
+from gaitbench.prepare import json_form, prepare
 from gaitbench.protocol import Protocol
 from gaitbench.registry import Registry, nearest
 from gaitbench.specs import DatasetSpec
@@ -90,7 +91,7 @@ def open_or_prepare(
     wanted = _check_modalities(spec, modalities)
     for folder in (source, root):
         if folder is not None and is_prepared(folder):
-            dataset = _open(spec, folder, options)
+            dataset = _open(registry, spec, folder, options)
             if missing := [modality for modality in wanted if modality not in dataset.modalities]:
                 if folder is source or (spec.needs_source and source is None):
                     raise _missing_streams(spec, dataset, folder, missing)
@@ -171,20 +172,29 @@ def fit_protocol(registry: Registry, spec: DatasetSpec, options: Mapping[str, ob
     return cls(make_options(registry, spec, options), None).fit_protocol(protocol)
 
 
-def _open(spec: DatasetSpec, folder: Path, options: Mapping[str, object] | None) -> GaitDataset:
+def _open(registry: Registry, spec: DatasetSpec, folder: Path, options: Mapping[str, object] | None) -> GaitDataset:
     dataset = GaitDataset.open(folder)
     if dataset.card.name != spec.name:
         raise DatasetError(
             f"{folder} holds the prepared dataset {dataset.card.name!r}, not {spec.name!r}; "
             f"give another folder, or --dataset {dataset.card.name}."
         )
+    # Cards leave options out that came later and have their default.
+    stored = {**_later_defaults(registry, spec), **dataset.card.options} if options else {}
     for key, value in (options or {}).items():
-        if key in dataset.card.options and dataset.card.options[key] != value:
+        if key in stored and stored[key] != json_form(value):
             raise UsageError(
-                f"{folder} was prepared with {key}={dataset.card.options[key]!r}, you ask for {value!r}; "
+                f"{folder} was prepared with {key}={stored[key]!r}, you ask for {value!r}; "
                 "leave the option out, or prepare another folder."
             )
     return dataset
+
+
+def _later_defaults(registry: Registry, spec: DatasetSpec) -> dict[str, object]:
+    cls = registry.load(spec, "options")
+    if not (isinstance(cls, type) and issubclass(cls, Dated)):
+        return {}
+    return {name: cls.model_fields[name].get_default(call_default_factory=True) for name in cls.later_fields}
 
 
 def _missing_streams(spec: DatasetSpec, dataset: GaitDataset, folder: Path, missing: Sequence[str]) -> DatasetError:

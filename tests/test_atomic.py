@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gaitbench.atomic import atomic_path, make_folder, remove_leftovers, write_bytes, write_json, write_text
+from gaitbench.atomic import atomic_path, link, make_folder, remove_leftovers, write_bytes, write_json, write_text
 from gaitbench.errors import OutputError
 
 
@@ -131,3 +131,33 @@ def test_killed_writer_leaves_the_old_file_and_a_leftover_that_can_be_removed(tm
     assert len(list(tmp_path.iterdir())) == 2
     remove_leftovers(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_link_is_the_same_file_and_replaces_whatever_was_there(tmp_path: Path) -> None:
+    source, path = tmp_path / "source", tmp_path / "deep" / "path"
+    source.write_text("new")
+    link(source, path)
+    assert path.samefile(source)
+    link(source, path)
+    assert [file.name for file in path.parent.iterdir()] == ["path"]
+    write_text(source, "newer")
+    assert path.read_text() == "new"
+    link(source, path)
+    assert path.read_text() == "newer"
+    source.unlink()
+    assert path.read_text() == "newer"
+
+
+def test_a_link_is_a_copy_where_there_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_self: Path, _target: Path) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    source, path = tmp_path / "source", tmp_path / "path"
+    source.write_text("new")
+    link(source, path)
+    assert path.read_text() == "new"
+    assert not path.samefile(source)
+    with pytest.raises(OutputError, match="cannot write"):
+        link(tmp_path / "nowhere", tmp_path / "other")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["path", "source"]

@@ -1,6 +1,6 @@
 import pytest
 
-from gaitbench.builtin import METRICS, PROTOCOLS
+from gaitbench.builtin import ATTRIBUTE_PROTOCOLS, METRICS, PROTOCOLS
 from gaitbench.modality import CORE_MODALITIES
 from gaitbench.registry import build_registry
 from gaitbench.specs import DatasetSpec
@@ -20,8 +20,10 @@ def test_modalities() -> None:
 
 def test_datasets_protocols_and_tasks() -> None:
     assert REGISTRY.names("dataset") == ["folder", "walkers"]
-    assert REGISTRY.names("protocol") == sorted(["folder", "walkers", *(spec.name for spec in PROTOCOLS)])
-    assert REGISTRY.names("task") == ["crossmodal", "identity"]
+    assert REGISTRY.names("protocol") == sorted(
+        ["folder", "walkers", *(spec.name for spec in (*PROTOCOLS, *ATTRIBUTE_PROTOCOLS))]
+    )
+    assert REGISTRY.names("task") == ["attribute", "crossmodal", "identity"]
     assert REGISTRY.names("model") == []
 
 
@@ -35,7 +37,7 @@ def test_metric_passes_its_check(spec) -> None:
     check_metric(REGISTRY.load(spec), higher_is_better=spec.higher_is_better)
 
 
-@pytest.mark.parametrize("name", ["identity", "crossmodal"])
+@pytest.mark.parametrize("name", ["identity", "crossmodal", "attribute"])
 def test_task_passes_its_check(name: str) -> None:
     task = REGISTRY.load(REGISTRY.get("task", name))
     check_task(task())

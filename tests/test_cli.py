@@ -16,14 +16,20 @@ from gaitbench.cli import main
 from gaitbench.commands.shell import _repeat_flags, pairs, words
 from gaitbench.errors import DatasetError, UsageError
 
-HEAVY = ("torch", "numpy", "pandas", "pyarrow", "datasets", "rich", "scipy", "sklearn", "lightning_fabric", "PIL")
+HEAVY = (
+    *("torch", "numpy", "pandas", "pyarrow", "datasets", "rich", "scipy", "sklearn", "lightning_fabric", "PIL"),
+    "openai",
+)
 
 COMMANDS = [
     ("run",),
+    ("explain",),
     ("list",),
     ("info",),
     ("prepare",),
     ("verify",),
+    ("features",),
+    ("annotate",),
     ("leaderboard",),
     ("leaderboard", "build"),
     ("leaderboard", "show"),
@@ -60,6 +66,7 @@ def test_no_command_shows_help(capsys: pytest.CaptureFixture[str]) -> None:
     [
         pytest.param(["--help"], id="help"),
         pytest.param(["run", "--help"], id="run-help"),
+        pytest.param(["annotate", "--help"], id="annotate-help"),
         pytest.param(["list", "models"], id="list-models"),
         pytest.param(["list"], id="list"),
         pytest.param(["plugins", "--json"], id="plugins"),

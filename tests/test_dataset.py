@@ -114,6 +114,23 @@ def test_points_agree_with_reading_one_by_one(dataset: GaitDataset, cache: str, 
             assert not drawn.any()
 
 
+@pytest.mark.parametrize("cache", ["none", "device"])
+def test_clips_of_frames_without_points(dataset: GaitDataset, cache: str) -> None:
+    bank = dataset.bank("lidar").cached(cache)  # type: ignore[arg-type]
+    empty = [
+        (i, t)
+        for i in range(len(dataset))
+        for t, count in enumerate(np.diff(bank.frames(i).offsets))  # type: ignore[union-attr]
+        if not count
+    ]
+    assert empty, "the dataset has frames without points"
+    sequence, frame = torch.tensor(empty[0][:1]), torch.tensor([[empty[0][1]] * 3])
+    points, offsets = bank.gather_points(sequence, frame)
+    assert points.shape == (0, 3)
+    assert offsets.tolist() == [0, 0, 0, 0]
+    assert not bank.sample_points(sequence, frame, torch.rand(1, 3, 5)).any()
+
+
 def test_gather_copies_only_what_is_asked_for(dataset: GaitDataset) -> None:
     table = dataset.bank("silhouette")._store.tables[0]
     mapped = Path("/proc/self/maps").read_text()

@@ -108,3 +108,12 @@ def test_ragged_lists_in_parquet(tmp_path: Path) -> None:
         pq.write_table(pa.table({"embeddings": rows, **WORDS}), tmp_path / "e.parquet")
         with pytest.raises(DatasetError, match=message):
             read_embeddings(tmp_path / "e.parquet")
+
+
+def test_words_that_are_missing_in_parquet(tmp_path: Path) -> None:
+    """A null would be read as the subject None."""
+    for name in WORDS:
+        words = {**WORDS, name: [None, *list(WORDS[name])[1:]]}
+        pq.write_table(pa.table({"embeddings": [[1.0], [2.0], [3.0]], **words}), tmp_path / "e.parquet")
+        with pytest.raises(DatasetError, match=f"a value of {name} is missing"):
+            read_embeddings(tmp_path / "e.parquet")

@@ -91,3 +91,26 @@ def test_a_model_says_what_it_costs() -> None:
     flops = 2 * (10 * 4 * 9 * 16 * 16 + 1024 * 8 + 8)
     quick = next(line for line in details(model)["presets"].splitlines() if line.startswith("quick:"))
     assert f"{flops / 1e9:.3g} GFLOPs for 10 frames" in quick
+
+
+def test_parameters_that_stay_as_they_are_count_too(site: Site) -> None:
+    """The published counts have them, such as GLN's biases that are always 0."""
+    site.add("gait-odd", MODEL)
+    (site.folder / "gait_odd_model.py").write_text(
+        "from mean_net import Config, Good\nfrom torch import nn\nfrom gaitbench.recipe import Preset, Recipe, Stage\n"
+        "class Odd(Good):\n"
+        "    def __init__(self, config):\n"
+        "        super().__init__(config)\n"
+        "        self.fixed = nn.Linear(10, 1000, bias=False).requires_grad_(False)\n"
+        "PRESETS = {'quick': Preset(recipe=Recipe(stages=(Stage(),)))}\n"
+    )
+    (model,) = find(site.registry(), "odd")
+    size = 10_000 + 16 * 11 * 6 + 6 + 6 * 3 + 3
+    assert f"quick: {size:,} parameters" in details(model)["presets"]
+
+
+def test_the_nearest_name_of_all_kinds_is_suggested(site: Site) -> None:
+    """Datasets come first, and one of them is always a little alike."""
+    site.add("gait-odd", MODEL.replace('"odd"', '"walker-net"'))
+    with pytest.raises(UnknownNameError, match=r"unknown model 'Walker-Net'\. Did you mean 'walker-net'"):
+        find(site.registry(), "Walker-Net")

@@ -6,7 +6,7 @@ from scored import SUBJECTS, protocol, selection, table
 
 from gaitbench.errors import DatasetError, IncompleteDataError, ProtocolError
 from gaitbench.partition import OfficialList, check_lists, list_digest, read_partition
-from gaitbench.protocol import Protocol, Selection, explain
+from gaitbench.protocol import Protocol, Selection, protocol_text
 from gaitbench.tasks.arrays import table_of_arrays
 
 LISTED = ["011-nm-01-000", "012-bg-01-045"]
@@ -56,7 +56,7 @@ def test_other_lists_are_used_and_reported() -> None:
     division = filled.divide(table(), needs_train=False, allow_partial=True)
     assert division.is_partial
     assert division.probes["all"].size == 1
-    assert "deviation       small: PROBE_SET" in explain(filled)
+    assert "deviation       small: PROBE_SET" in protocol_text(filled)
     assert Protocol.model_validate(filled.model_dump(mode="json")) == filled
 
 

@@ -8,7 +8,7 @@ import pytest
 from places import REPOSITORY
 
 from gaitbench import progress
-from gaitbench.progress import is_quiet, quiet, track
+from gaitbench.progress import announce, is_quiet, quiet, track
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +28,13 @@ def test_short_work_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
         bar.advance()
         bar.advance()
     assert capsys.readouterr().err == ""
+
+
+def test_an_announcement_is_one_line_unless_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    announce("24.1 GiB [in /cache]")
+    with quiet():
+        announce("nobody hears")
+    assert capsys.readouterr() == ("", "24.1 GiB [in /cache]\n")
 
 
 def test_lines_come_at_most_every_few_seconds(capsys: pytest.CaptureFixture[str], clock: list[float]) -> None:

@@ -7,8 +7,8 @@ from pydantic import ValidationError
 from scored import protocol, selection, table
 
 from gaitbench.errors import IncompleteDataError, ProtocolError
-from gaitbench.partition import GivenList, OfficialList
-from gaitbench.protocol import Protocol, Reranking, Selection, Submission, explain, select
+from gaitbench.partition import GivenList, ListRole, OfficialList
+from gaitbench.protocol import Protocol, Reranking, Selection, Submission, protocol_text, select
 from gaitbench.tasks.arrays import table_of_arrays
 
 
@@ -63,11 +63,25 @@ def test_too_many_subjects_are_not_the_protocol_either() -> None:
 
 
 def test_missing_training_subjects() -> None:
-    with pytest.raises(ProtocolError, match=r"small, train: subject '001..010' matches none"):
+    with pytest.raises(ProtocolError, match=r"small, training subjects: subject '001..010' matches none"):
         protocol().divide(table())
     rows = table_of_arrays(["001", *table().subject_id], ["nm-01", *table().condition], ["000", *table().view])
     with pytest.raises(IncompleteDataError, match=r"2 of 3 training subjects have no sequence \(first: 002, 003\)"):
         protocol(train=Selection(subjects=("001..003",)), num_train_subjects=3).divide(rows)
+
+
+def test_how_many_are_missing_is_said_before_which_pattern_has_nobody() -> None:
+    half = table().take(table().subject_id < "016")
+    patterns = ("01[0-5]", "01[6-9]", "020")
+    with pytest.raises(IncompleteDataError, match=r"5 of 10 test subjects have no sequence.*--allow-partial"):
+        protocol(test_subjects=patterns).divide(half, needs_train=False)
+
+
+def test_without_the_lists_that_divide_people_the_lists_are_asked_for() -> None:
+    lists: dict[ListRole, OfficialList] = {role: OfficialList(num=1, sha256="0") for role in ("train", "test")}
+    waiting = protocol(train=Selection(), lists=lists)
+    with pytest.raises(ProtocolError, match="small needs TRAIN_SET and TEST_SET of its official partition file"):
+        waiting.divide(table(), allow_partial=True)
 
 
 def test_training_and_test_subjects_must_differ() -> None:
@@ -136,8 +150,8 @@ def test_groups_must_exist(changes: dict[str, object], message: str) -> None:
         protocol(**changes).divide(table(), needs_train=False)
 
 
-def test_explain_says_every_rule() -> None:
-    text = explain(protocol(notes=("Beware.",), optional_groups=("CL",), view_separator="_"))
+def test_protocol_text_says_every_rule() -> None:
+    text = protocol_text(protocol(notes=("Beware.",), optional_groups=("CL",), view_separator="_"))
     for part in (
         "small, version 1: A small protocol",
         "subjects 001..010; subjects: any number",
@@ -247,8 +261,8 @@ def test_words_and_patterns_select_alike() -> None:
         select(rows, Selection(subjects=("011", "999")))
 
 
-def test_explain_says_the_later_rules() -> None:
-    text = explain(
+def test_protocol_text_says_the_later_rules() -> None:
+    text = protocol_text(
         protocol(
             averaging="probes",
             exclude=(),
@@ -277,4 +291,4 @@ def test_explain_says_the_later_rules() -> None:
     ):
         assert part in text
     assert "gallery         " not in text  # no group searches it
-    assert "and 20 more" in explain(protocol(test_subjects=tuple(f"{i:03d}" for i in range(26))))
+    assert "and 20 more" in protocol_text(protocol(test_subjects=tuple(f"{i:03d}" for i in range(26))))

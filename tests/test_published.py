@@ -44,7 +44,7 @@ def test_numbers_for_a_protocol() -> None:
 
 
 @pytest.mark.needs_data
-@pytest.mark.parametrize("name", ["identity", "crossmodal"])
+@pytest.mark.parametrize("name", ["identity", "crossmodal", "attribute"])
 def test_every_fact_is_carried_over(name: str) -> None:
     path = SHARED / "reference" / "published" / f"{name}.json"
     if not path.is_file():

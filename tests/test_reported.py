@@ -5,14 +5,15 @@ from importlib import resources
 
 import pytest
 
-from gaitbench.builtin import PROTOCOLS
+from gaitbench.builtin import ATTRIBUTE_PROTOCOLS, PROTOCOLS
 from gaitbench.protocol import Protocol
 from gaitbench.published import printed_metric, published, published_for
 from gaitbench.registry import build_registry
 from gaitbench.reported import ReportedRow, reported_rows
+from gaitbench.reported_text import reported_table
 
 REGISTRY = build_registry([])
-ALL: dict[str, Protocol] = {spec.name: REGISTRY.load(spec) for spec in PROTOCOLS}
+ALL: dict[str, Protocol] = {spec.name: REGISTRY.load(spec) for spec in (*PROTOCOLS, *ATTRIBUTE_PROTOCOLS)}
 PLACES = json.loads((resources.files("gaitbench") / "data" / "published_places.json").read_text(encoding="utf-8"))
 WITHOUT_SCORES = {"parameters (M)"}
 
@@ -53,6 +54,8 @@ def row_of(name: str, model: str, of: str = "", task: str = "identity") -> Repor
         ("freegait", "HMRNet", "silhouette -> LiDAR", "crossmodal", {"all": 23.5}, {"rank_5/all"}),
         ("casia-e", "GaitBase", "", "identity", {"NM", "BG", "CL"}, {}),
         ("mmgait", "GaitBase", "RGB silhouette", "identity", {"NM": 98.5, "BG": 96.4, "CL": 61.0}, {}),
+        ("ra-gar", "GaitBase", "", "attribute", {}, {"f1/all", "ma/all", "precision/all", "recall/all"}),
+        ("ma-gait", "CLIP-GAR", "", "attribute", {}, {"f1/all", "ma/all", "acc_elementwise/all"}),
     ],
 )
 def test_numbers_stand_beside_their_protocol(
@@ -108,6 +111,35 @@ def test_numbers_across_sensors_stand_beside_runs_across_sensors_only() -> None:
     assert len(across) + len(within) == len(published_for(ALL["sustech1k"]))
 
 
+@pytest.mark.parametrize(
+    ("name", "trained_on", "model", "values"),
+    [
+        ("casia-b-star", "ccpg", "LMGait", {"NM": 81.6, "BG": 75.4, "CL": 35.4}),
+        ("sustech1k", "ccpg", "BigGait", {"CL": 43.7, "NT": 44.8, "Overall": 56.4}),
+        ("gait3d", "casia-b", "GPGait", {"all": 8.9}),
+        ("ou-mvlp", "grew", "GPGait", {"NM": 4.25}),
+    ],
+)
+def test_numbers_of_other_training_data_stand_beside_theirs_alone(
+    name: str, trained_on: str, model: str, values: dict[str, float]
+) -> None:
+    protocol = ALL[name]
+    rows = reported_rows(protocol, list(protocol.probes), "identity", trained_on=trained_on)
+    assert next(row for row in rows if row.model == model).values == values
+    assert all(row.protocol.startswith("cross-dataset: train ") for row in rows)
+    assert not [row for row in rows_of(name).values() if "cross-dataset" in row.protocol]
+    assert reported_rows(protocol, list(protocol.probes), "identity", trained_on="walkers") == ()
+
+
+def test_every_transfer_is_understood() -> None:
+    for name, entries in PLACES["beside"].items():
+        for trained_on in {entry["trained_on"] for entry in entries if "trained_on" in entry}:
+            protocol = ALL[name]
+            for number in published_for(protocol, trained_on=trained_on):
+                assert printed_metric(number, protocol, list(protocol.probes)), number
+            assert trained_on in {*ALL, "ou-mvlp"} - {name}
+
+
 def test_doubt_and_notes_are_kept() -> None:
     second_hand = row_of("grew", "GaitGL", "second-hand")
     assert (second_hand.doubtful, second_hand.note) == (("all",), "not read in the paper itself")
@@ -134,3 +166,19 @@ def test_best_comes_first() -> None:
     rows = reported_rows(ALL["gait3d"], ["all"], "identity")
     found = [row.values["all"] for row in rows]
     assert found == sorted(found, reverse=True)
+
+
+def test_numbers_of_attributes_stand_beside_attributes_alone() -> None:
+    assert rows_of("ra-gar", "identity") == {}
+    row = row_of("ra-gar", "CLIP-GAR", "Table 3", "attribute")
+    assert (row.further["f1/all"], row.further["ma/all"]) == (76.0, 65.57)
+    assert row.doubtful == ("acc_elementwise/all",)
+    assert "45-label one-hot encoding" in row.note
+    best = reported_rows(ALL["ma-gait"], ["all"], "attribute")
+    assert [found.further["f1/all"] for found in best] == sorted((f.further["f1/all"] for f in best), reverse=True)
+
+
+def test_attributes_are_headed_as_papers_do() -> None:
+    head, body = reported_table(reported_rows(ALL["ra-gar"], ["all"], "attribute"), ["all"])
+    assert head == ["model", "modality", "F1", "mA", "precision", "recall", "ACC", "source"]
+    assert body[0][:4] == ["CLIP-GAR", "silhouette + text", "76", "65.57"]

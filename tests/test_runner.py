@@ -97,6 +97,11 @@ def folder_in(root: Path) -> Path:
     return folder
 
 
+def training_in(root: Path) -> Path:
+    (folder,) = (path.parent for path in root.glob("trainings/*/*/training.json"))
+    return folder
+
+
 class Watch:
     """A plugin that keeps the events of a run."""
 
@@ -150,7 +155,6 @@ def test_record_is_complete_and_audited(finished: RunResult) -> None:
     names = {path.name for path in folder.iterdir()}
     assert names >= {
         "plan.json",
-        "checkpoint",
         "model.safetensors",
         "model.json",
         "embeddings.safetensors",
@@ -161,6 +165,12 @@ def test_record_is_complete_and_audited(finished: RunResult) -> None:
     }
     assert not [name for name in names if name.endswith(".tmp")]
     assert len((folder / "train.jsonl").read_text().splitlines()) == 9
+    training = training_in(folder.parents[2])
+    assert training.parts[-3:-1] == ("trainings", "tiny")
+    assert {path.name for path in training.iterdir()} == {
+        *(".lock", "training.json", "checkpoint", "train.jsonl", "model.safetensors", "model.json"),
+    }
+    assert (training / "model.safetensors").samefile(folder / "model.safetensors")
 
 
 def test_same_seed_elsewhere_gives_the_same_record(finished: RunResult, tmp_path: Path, registry: Registry) -> None:
@@ -276,17 +286,32 @@ def test_damaged_results_are_scored_again_without_training(
 
 
 @pytest.mark.parametrize("name", ["embeddings.safetensors", "embeddings.json", "model.safetensors", "model.json"])
+@pytest.mark.parametrize("place", ["run", "training", "both"])
 def test_damaged_intermediate_files_are_made_again(
-    copied: Path, registry: Registry, finished: RunResult, name: str
+    copied: Path, registry: Registry, finished: RunResult, name: str, place: str
 ) -> None:
     folder = folder_in(copied)
     (folder / "record.json").unlink()
     if name.startswith("model"):
         (folder / "embeddings.json").unlink()
-    path = folder / name
-    path.write_bytes(path.read_bytes()[:-9])
+    places = {"run": [folder], "training": [training_in(copied)], "both": [folder, training_in(copied)]}[place]
+    for path in (each / name for each in places if (each / name).exists()):
+        path.write_bytes(path.read_bytes()[:-9])
     result = run("identity", ["tiny-net"], "tiny", out=copied, registry=registry)
     assert same_result(result.records[0], finished.records[0])
+    load_trained(folder)
+
+
+def test_run_folder_gives_the_weights_back_when_the_training_is_gone(
+    copied: Path, registry: Registry, watched: Watch, finished: RunResult
+) -> None:
+    shutil.rmtree(copied / "trainings")
+    for name in ("record.json", "embeddings.json"):
+        (folder_in(copied) / name).unlink()
+    result = run("identity", ["tiny-net"], "tiny", out=copied, registry=registry)
+    assert "step" not in watched.names()
+    assert same_result(result.records[0], finished.records[0])
+    assert (training_in(copied) / "model.safetensors").exists()
 
 
 # ---------------------------------------------------------------------------------------------- kills
@@ -300,7 +325,7 @@ def drive(root: Path, points: list[str], model: str = "tiny-net") -> dict[str, d
         SUPPORT.parent.parent / "gaitbench", source / "gaitbench", ignore=shutil.ignore_patterns("__pycache__")
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(source), str(SUPPORT)])}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1200, check=False)
     assert done.returncode == 0, done.stderr
     outcomes = json.loads((root / "outcomes.json").read_text())
     assert isinstance(outcomes, dict)
@@ -321,7 +346,7 @@ def check_kills(root: Path, points: list[str], model: str = "tiny-net") -> None:
         assert outcome["first"] == (130 if point.startswith("INTERRUPT") else -signal.SIGKILL), point
         assert same_result(found[0], expected[0]), point
         assert found[1] == expected[1], point
-        assert not list(folder.glob(".*.tmp"))
+        assert not [*folder.glob(".*.tmp"), *training_in(Path(str(outcome["folder"])) / "runs").rglob(".*.tmp")]
 
 
 def test_killed_runs_end_like_others(tmp_path: Path) -> None:
@@ -350,7 +375,7 @@ def test_nan_in_training_keeps_the_last_good_checkpoint(tmp_path: Path, registry
     with pytest.raises(NotFiniteError, match=r"stage 'second' \(2 of 2\), step 2: loss softmax is nan"):
         run_cell(cell, tmp_path, registry=registry)
     folder = folder_in(tmp_path)
-    assert (folder / "checkpoint" / "01-00000002.json").exists()
+    assert (training_in(tmp_path) / "checkpoint" / "01-00000002.json").exists()
     assert not (folder / "record.json").exists()
     assert watched.names()[-1] == "cell_failed"
     # Again: it goes on from the checkpoint, straight into the same wall.
@@ -556,7 +581,7 @@ def test_nan_on_two_devices_is_the_same_error(tmp_path: Path, registry: Registry
     cell = NET.model_copy(update={"overrides": {"plain": True, "nan_at": 2}, "devices": 2, "device": "cpu"})
     with pytest.raises(NotFiniteError, match=r"stage 'second' \(2 of 2\), step 2: loss softmax is nan"):
         run_cell(cell, tmp_path, registry=registry)
-    assert (folder_in(tmp_path) / "checkpoint" / "01-00000002.json").exists()
+    assert (training_in(tmp_path) / "checkpoint" / "01-00000002.json").exists()
 
 
 @pytest.mark.slow

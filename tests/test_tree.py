@@ -12,9 +12,11 @@ from places import REPOSITORY
 
 import gaitbench
 from gaitbench.catalogue import PACKAGES
+from gaitbench.cells.people import population
+from gaitbench.explaining import Explainable
 from gaitbench.quarantine import PluginInfo
 from gaitbench.registry import KINDS, Registry, build_registry
-from gaitbench.specs import Spec
+from gaitbench.specs import DatasetSpec, ModelSpec, Spec
 
 FORBIDDEN_NAMES = {"utils.py", "common.py", "helpers.py", "misc.py"}
 MODULES = sorted(
@@ -62,6 +64,19 @@ def test_targets_can_be_imported(spec: Spec) -> None:
     for field in ("target", "options", "config", "presets", "preview"):
         if getattr(spec, field, ""):
             REGISTRY.load(spec, field)
+
+
+@pytest.mark.parametrize("spec", [s for s in SPECS if isinstance(s, DatasetSpec)], ids=lambda spec: spec.name)
+def test_datasets_say_whose_walks_they_hold(spec: DatasetSpec) -> None:
+    options = REGISTRY.load(spec, "options")().model_dump(mode="json")
+    assert population(spec, options) or spec.name == "folder"
+    names = {population(each, {"seed": 0}) for each in SPECS if isinstance(each, DatasetSpec)}
+    assert set(spec.renumbers) <= names
+
+
+@pytest.mark.parametrize("spec", [s for s in SPECS if isinstance(s, ModelSpec)], ids=lambda spec: spec.name)
+def test_models_explain_as_their_specs_say(spec: ModelSpec) -> None:
+    assert issubclass(REGISTRY.load(spec), Explainable) == spec.explains
 
 
 def test_catalogue_agrees_with_the_plugins() -> None:

@@ -21,7 +21,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def run_command(
-    task: Annotated[str, typer.Option("--task", help="identity, crossmodal or a plugin's.")],
+    task: Annotated[str, typer.Option("--task", help="identity, crossmodal, attribute or a plugin's.")],
     model: Annotated[
         Texts, typer.Option("--model", help="One or several; every model that fits task and dataset without it.")
     ] = None,
@@ -39,6 +39,31 @@ def run_command(
     ] = None,
     option: Annotated[Texts, typer.Option("--option", help="key=value of the dataset, one or several.")] = None,
     setting: Annotated[Texts, typer.Option("--set", help="key=value of the models' config, one or several.")] = None,
+    test_dataset: Annotated[
+        Texts,
+        typer.Option("--test-dataset", help="Other data to be scored, one or several; trained once on --dataset."),
+    ] = None,
+    test_data: Annotated[
+        Texts, typer.Option("--test-data", help="Folder of its files; of several one for each, or NAME=FOLDER.")
+    ] = None,
+    test_option: Annotated[
+        Texts, typer.Option("--test-option", help="key=value of it; of several test datasets NAME.key=value.")
+    ] = None,
+    test_protocol: Annotated[
+        Texts, typer.Option("--test-protocol", help="Its first one without; of several test datasets NAME=PROTOCOL.")
+    ] = None,
+    test_partition: Annotated[
+        Texts, typer.Option("--test-partition", help="JSON file of its lists; of several test datasets NAME=FILE.")
+    ] = None,
+    append_attributes: Annotated[
+        Text,
+        typer.Option(
+            "--append-attributes", help="true, predicted or predicted:MODEL: compare embeddings with these behind."
+        ),
+    ] = None,
+    append_weight: Annotated[
+        float, typer.Option("--append-weight", help="What a positive label stands as in what is appended.")
+    ] = 1.0,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     devices: Annotated[int, typer.Option("--devices", min=1, help="Devices per machine.")] = 1,
     nodes: Annotated[int, typer.Option("--nodes", min=1, help="Machines.")] = 1,
@@ -50,6 +75,9 @@ def run_command(
         Literal["none", "ram", "device"],
         typer.Option("--cache", help="Where training frames wait: in their files, in memory or on the device."),
     ] = "none",
+    feature_cache: Annotated[
+        bool, typer.Option("--feature-cache", help="Keep what a frozen tower computes on disk, once per frame.")
+    ] = False,
     out: Annotated[Path, typer.Option("--out", help="Folder of the runs.")] = Path("runs"),
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Models and seeds run side by side.")] = 1,
     allow_partial: Annotated[
@@ -62,6 +90,7 @@ def run_command(
     import_torch()
     from gaitbench import api
 
+    tests = words(test_dataset)
     result = api.run(
         task,
         words(model) or None,
@@ -79,9 +108,17 @@ def run_command(
         nodes=nodes,
         precision=precision,
         cache=cache,
+        feature_cache=feature_cache,
         allow_partial=allow_partial,
         force=force,
         jobs=jobs,
+        test_dataset=tests or None,
+        test_data=test_data if _are_plain(test_data, tests) else _of_each("--test-data", test_data, tests),
+        test_options=_options_of_each(test_option, tests),
+        test_protocol=_of_each("--test-protocol", test_protocol, tests),
+        test_partition=_of_each("--test-partition", test_partition, tests),
+        append_attributes=append_attributes or "",
+        append_weight=append_weight,
     )
     if as_json:
         echo_json(result)
@@ -91,6 +128,48 @@ def run_command(
         typer.echo(f"failed: {failure}", err=True)
     if result.failures:
         raise typer.Exit(1)
+
+
+def _are_plain(values: list[str] | None, tests: list[str]) -> bool:
+    """Tell whether there is a folder for each of several test datasets, in their order and without their names."""
+    return len(values or ()) == len(tests) > 1 and not any(_name_in(value, "=", tests) for value in values or ())
+
+
+def _of_each(flag: str, values: list[str] | None, tests: list[str]) -> str | dict[str, str] | None:
+    """What is said of the only test dataset, or of each by ``NAME=VALUE``."""
+    if not values:
+        return None
+    named = {}
+    for value in values:
+        name = _name_in(value, "=", tests)
+        if name is None and len(values) == 1 and len(tests) < 2:
+            return value
+        if name is None:
+            raise UsageError(
+                f"{flag} {value!r} is of no single test dataset; write {flag} NAME=VALUE, NAME being one of "
+                f"{', '.join(tests) or 'those that --test-dataset names'}."
+            )
+        named[name] = value[len(name) + 1 :]
+    return named
+
+
+def _options_of_each(values: list[str] | None, tests: list[str]) -> dict[str, object] | None:
+    """Options of the only test dataset, or of each by ``NAME.key=value``."""
+    by_name: dict[str, list[str]] = {}
+    for value in values or ():
+        name = _name_in(value, ".", tests)
+        if name is None and len(tests) != 1:
+            raise UsageError(
+                f"--test-option {value!r} is of no single test dataset; write --test-option NAME.key=value, NAME being "
+                f"one of {', '.join(tests) or 'those that --test-dataset names'}."
+            )
+        by_name.setdefault(name or tests[0], []).append(value if name is None else value[len(name) + 1 :])
+    return {name: pairs(items, "--test-option") for name, items in by_name.items()} or None
+
+
+def _name_in(value: str, separator: str, names: list[str]) -> str | None:
+    """The test dataset that a value begins with."""
+    return next((name for name in names if value.startswith(name + separator)), None)
 
 
 def _seeds(count: int | None, listed: list[str] | None) -> tuple[int, ...]:

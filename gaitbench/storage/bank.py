@@ -9,6 +9,7 @@ the device packed, and is unpacked there.
 """
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -123,6 +124,33 @@ class FrameBank:
                 else torch.from_numpy(np.concatenate([shard.origin for shard in shards])),
             )
         return cls(modality, info, num_frames, store, offsets)
+
+    @classmethod
+    def from_rows(
+        cls,
+        modality: Modality,
+        info: "StreamInfo",
+        num_frames: NDArray[np.int64],
+        tables: Sequence[NDArray[np.uint8]],
+        table: NDArray[np.int64],
+        first: NDArray[np.int64],
+    ) -> "FrameBank":
+        """Address frames of one size that lie in tables, without reading one.
+
+        Args:
+            modality: What a frame is; its codec gives all frames one size.
+            info: Frame shape and rate.
+            num_frames: ``[N]`` frames of each sequence.
+            tables: ``[rows, bytes]`` each, such as memory maps; they are never written to.
+            table: ``[N]`` in which of them a sequence lies.
+            first: ``[N]`` the row at which it begins.
+        """
+        store = _Store(
+            tables=tuple(_read_only_tensor(rows) for rows in tables),
+            shard=torch.from_numpy(np.ascontiguousarray(table)),
+            first=torch.from_numpy(np.ascontiguousarray(first)),
+        )
+        return cls(modality, info, num_frames, store)
 
     def __len__(self) -> int:
         return len(self.num_frames)
@@ -280,6 +308,9 @@ class FrameBank:
         return self._offsets
 
     def _decode_points(self, sequence: Tensor, row: Tensor, device: torch.device | str) -> Tensor:
+        if not row.numel():
+            # NumPy's strides of an array without elements are not those that a view as numbers needs.
+            return torch.zeros((*row.shape, self.info.frame_shape[0]), device=device)
         half = self._store.gather(sequence, row).to(device).view(torch.float16)
         origin = self._point_offsets().origin
         assert origin is not None

@@ -2,7 +2,7 @@
 
 Values and denominators come from Arrow's group-by and from stepping through the sorted thresholds; the intervals of
 rank-1 are drawn one cell at a time. On top of that the whole list of scores is computed again as it was at first, which
-covers chance and the other intervals.
+covers chance and the other intervals. Evidence of attributes is recounted by :mod:`gaitbench.tasks.attribute_audit`.
 """
 
 import hashlib
@@ -21,6 +21,9 @@ from gaitbench.errors import RecordError
 from gaitbench.metrics.bootstrap import subject_weights
 from gaitbench.protocol import Protocol
 from gaitbench.results import RunRecord, Score, read_record, read_tables, record_text
+from gaitbench.tasks.attribute_audit import check_answers, recount_answers
+from gaitbench.tasks.attribute_evidence import is_about_attributes
+from gaitbench.tasks.attribute_scores import scores_of_answers
 from gaitbench.tasks.evidence import EXTRA, STATUSES
 from gaitbench.tasks.scores import bootstrap_of, scores_of
 
@@ -42,7 +45,7 @@ def audit(record: RunRecord, tables: dict[str, pa.Table]) -> None:
 
     Args:
         record: Of a run.
-        tables: Its evidence: ``probes``, ``verification`` and ``roc_subjects``.
+        tables: Its evidence: ``probes``, ``verification`` and ``roc_subjects``, or those of attributes.
 
     Raises:
         RecordError: A table is missing or contradicts itself or another one; a score differs from what the tables
@@ -52,9 +55,13 @@ def audit(record: RunRecord, tables: dict[str, pa.Table]) -> None:
         protocol = Protocol.model_validate(record.data.protocol)
     except ValidationError as error:
         raise RecordError(f"{record.run_id}: the protocol in the record cannot be read: {error}") from error
-    _check_tables(record, tables, protocol)
+    if is_labels := is_about_attributes(tables):
+        check_answers(record, tables, protocol)
+    else:
+        _check_tables(record, tables, protocol)
     where = f"run {record.run_id}, {record.model.name} on {record.data.name}"
-    again = {_key(score): score for score in scores_of(tables, protocol)}
+    computed = scores_of_answers(tables) if is_labels else scores_of(tables, protocol)
+    again = {_key(score): score for score in computed}
     told: dict[tuple[str, str, str], Score] = {}
     for score in record.scores:
         if _key(score) in told:
@@ -65,8 +72,9 @@ def audit(record: RunRecord, tables: dict[str, pa.Table]) -> None:
     if missing := [score for key, score in again.items() if key not in told]:
         raise RecordError(f"{where}: the record lacks {_say(missing[0])} and {len(missing) - 1} more")
     for key, score in told.items():
-        _compare(where, score, again[key].model_dump())
-    for score, counted in _recount(tables, protocol, told):
+        _compare(where, score, {field: getattr(again[key], field) for field in Score.model_fields})
+    recounted = recount_answers(tables, list(told.values())) if is_labels else _recount(tables, protocol, told)
+    for score, counted in recounted:
         _compare(where, score, counted)
 
 

@@ -6,7 +6,7 @@ Axes: N sequences, D embedding width, P parts.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,14 +14,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gaitbench.card import Attribute
 from gaitbench.errors import IncompleteDataError, ModelError, ShapeError, UsageError
+from gaitbench.model import Decision, GaitOutput
 from gaitbench.protocol import Division, Protocol
 from gaitbench.results import Score
 from gaitbench.table import SequenceTable
 from gaitbench.tasks.evidence import Matching, collect
 from gaitbench.tasks.scores import BREAKDOWNS, scores_of
 
-__all__ = ["BREAKDOWNS", "Direction", "EmbeddingSet", "Evaluation", "RankingMetric", "Task"]
+__all__ = ["BREAKDOWNS", "Direction", "EmbeddingSet", "Evaluation", "RankingMetric", "Task", "TaskData"]
 
 RankingMetric = Callable[[Tensor, Tensor, Tensor], Tensor]
 """``(distance [Q, G], match [Q, G], valid [Q, G]) -> [Q]`` with NaN for an absent probe."""
@@ -133,16 +135,33 @@ class Evaluation:
         raise UsageError(f"no score {metric} of {group} {direction!r}; there are {', '.join(known)}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TaskData:
+    """What a task may have to know of the data and of the model, besides the model's answers."""
+
+    attributes: tuple[Attribute, ...]
+    """Schema of the training data, which is what the model answers."""
+    tested: tuple[Attribute, ...]
+    """Schema of the test data."""
+    learnt: SequenceTable
+    """The training sequences."""
+    decides: Decision = "argmax"
+    """How the model's attribute logits become labels."""
+
+
 class Task(ABC):
     """What is asked of a model, and how the answer is scored.
 
-    Within a direction every probe is compared with the gallery as the protocol says. A task only chooses directions.
+    By default the task looks at embeddings: within a direction every probe is compared with the gallery as the protocol
+    says, and a task only chooses directions. A task that looks at something else scores it by itself.
     """
 
     name: ClassVar[str]
     """As on the command line."""
     version: ClassVar[int]
     """Raised when a number could change; a leaderboard never mixes versions."""
+    looks_at: ClassVar[Literal["embedding", "attributes"]] = "embedding"
+    """What of a model's output it scores. Nobody has to be found in a gallery where it is ``attributes``."""
 
     @abstractmethod
     def directions(self, inputs: tuple[str, ...]) -> tuple[Direction, ...]:
@@ -161,6 +180,25 @@ class Task(ABC):
     @abstractmethod
     def label(self, direction: Direction) -> str:
         """How a direction is written in the record; empty within one modality of the identity task."""
+
+    def for_data(self, data: TaskData) -> "Task":  # noqa: ARG002
+        """The task with all it must know of the data and the model; this default needs nothing.
+
+        Raises:
+            DatasetError: The task cannot be asked on such data.
+        """
+        return self
+
+    def answer(self, output: GaitOutput) -> Tensor:
+        """What of a model's output is kept of every sequence and scored.
+
+        Returns:
+            ``[N, D, P]``: the embedding.
+
+        Raises:
+            ModelError: The output has nothing of the kind.
+        """
+        return output.embedding
 
     def evaluate(
         self,

@@ -67,12 +67,16 @@ def with_lengths(batch: GaitBatch, inputs: Sequence[InputSpec], lengths: Sequenc
 
 
 def shown_together(model: GaitModel, batch: GaitBatch) -> list[GaitBatch]:
-    """What a model is shown at a time in a test: each modality by itself, unless the model fuses them."""
+    """What a model is shown at a time in a test: each modality by itself, unless the model fuses them.
+
+    Modalities that only training reads are left out.
+    """
     # Only in training does every model take all of its modalities at once.
     trained = copy.deepcopy(model).train()
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         is_apart = bool(trained(batch).by_modality)
-    return [only(batch, [key]) for key in batch.inputs] if is_apart else [batch]
+    at_test = [spec.modality for spec in model.inputs if not spec.is_for_training and spec.modality in batch.inputs]
+    return [only(batch, [key]) for key in at_test] if is_apart else [only(batch, at_test)]
 
 
 def _time_axis(spec: InputSpec) -> int:

@@ -3,8 +3,10 @@
 Axes: N batch, C channels, T frames, D embedding width, P parts.
 """
 
+import copy
 import fnmatch
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from pydantic import BaseModel
@@ -12,9 +14,14 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from gaitbench.checkpoint import apply_weights, weights_of
 from gaitbench.errors import ModelError
+from gaitbench.explaining.asking import explain_batch
+from gaitbench.explaining.interface import Explainable
+from gaitbench.features.cacheable import source_specs
 from gaitbench.model import ClosedFormModel, GaitBatch, GaitModel, GaitOutput, InputSpec
 from gaitbench.recipe import Stage
+from gaitbench.testing.attributes import attribute_classes, check_attributes
 from gaitbench.testing.batch_parts import only, rows, with_lengths
 from gaitbench.testing.synthetic import synthetic_batch
 
@@ -22,6 +29,8 @@ __all__ = ["check_model", "difference", "embed"]
 
 TOLERANCE = 1e-4
 """Largest relative difference between one sequence alone and in a batch, in float32."""
+SEAL_TOLERANCE = 1e-5
+"""Largest relative difference between a model before and after :meth:`GaitModel.seal`."""
 
 
 def check_model(
@@ -30,9 +39,11 @@ def check_model(
     """Try a model against its contract.
 
     Checked: the input contract; the shape and finiteness of embeddings and logits; same input, same embedding in
-    evaluation; the same alone and in a batch; padding that changes nothing, where the model says ``masked``; losses
-    that are finite scalars; a gradient at every trainable parameter; a state that survives safetensors; a config that
-    rebuilds the model; and models of several modalities with each modality alone. A closed-form model is fitted
+    evaluation, without the inputs that only training reads; the same alone and in a batch; padding that changes
+    nothing, where the model says ``masked``; losses that are finite scalars; a gradient at every trainable parameter;
+    a state that survives safetensors; a config that rebuilds the model; the same embedding once it is sealed, and from
+    kept features where it has frozen ones; what it shows of itself, where it does; the attributes that its config
+    names, where it tells any; and models of several modalities with each modality alone. A closed-form model is fitted
     instead of trained.
 
     Args:
@@ -49,17 +60,25 @@ def check_model(
         raise ModelError(f"{name} must derive from gaitbench.model.GaitModel.")
     inputs = _check_inputs(model, name)
     num_classes = max(2, int(getattr(model.config, "num_classes", 2)))
-    batch = synthetic_batch(inputs, num_frames=num_frames, num_classes=num_classes)
+    batch = synthetic_batch(
+        inputs, num_frames=num_frames, num_classes=num_classes, attribute_classes=attribute_classes(model)
+    )
     _check_rebuild(model, name)
     if isinstance(model, ClosedFormModel):
         by_modality = False
         _check_fit(model, batch, name)
     else:
         by_modality = _check_training(model, batch, stage or Stage(), untrained, name)
-    shown = [only(batch, [spec.modality]) for spec in inputs] if by_modality else [batch]
+    at_test = [spec.modality for spec in inputs if not spec.is_for_training]
+    shown = [only(batch, [modality]) for modality in at_test] if by_modality else [only(batch, at_test)]
     for part in shown:
         _check_embedding(model, part, f"{name} on {' and '.join(part.inputs)}")
+        check_attributes(model, part, f"{name} on {' and '.join(part.inputs)}")
     _check_state(model, shown[0], name)
+    _check_seal(model, shown[0], name)
+    _check_frozen(model, shown, name)
+    if isinstance(model, Explainable):
+        explain_batch(model, only(batch, at_test))
 
 
 def _check_inputs(model: GaitModel, name: str) -> tuple[InputSpec, ...]:
@@ -69,6 +88,8 @@ def _check_inputs(model: GaitModel, name: str) -> tuple[InputSpec, ...]:
     modalities = [spec.modality for spec in inputs]
     if len(set(modalities)) < len(modalities):
         raise ModelError(f"{name}.inputs names a modality twice: {', '.join(modalities)}.")
+    if all(spec.is_for_training for spec in inputs):
+        raise ModelError(f"{name}.inputs are all for training, so that there is nothing to embed a test sequence from.")
     if model.padding not in ("masked", "refused"):
         raise ModelError(f"{name}.padding must be 'masked' or 'refused', got {model.padding!r}.")
     return inputs
@@ -196,6 +217,60 @@ def _check_state(model: GaitModel, batch: GaitBatch, name: str) -> None:
             f"{name}: a model rebuilt from config and state_dict embeds differently; keep every fitted or trained "
             "number in a parameter or a persistent buffer."
         )
+
+
+def _check_seal(model: GaitModel, batch: GaitBatch, name: str) -> None:
+    sealed, restored = copy.deepcopy(model), _rebuild(model, name)
+    sealed.seal()
+    whole, found = embed(model, batch, name), embed(sealed, batch, f"{name}, sealed")
+    if (error := difference(found, whole)) > SEAL_TOLERANCE:
+        raise ModelError(
+            f"{name}: seal() changes the embedding (relative difference {error:.1e}); it may only drop what training "
+            "alone needs."
+        )
+    apply_weights(restored, weights_of(sealed), f"{name}, sealed")
+    if not torch.equal(embed(restored, batch, name), found):
+        raise ModelError(
+            f"{name}: a model rebuilt from the config and a sealed state embeds differently; take_form_of must drop "
+            "what seal drops."
+        )
+
+
+def _check_frozen(model: GaitModel, shown: Sequence[GaitBatch], name: str) -> None:
+    if (features := model.frozen_features) is None:
+        return
+    source_specs(model, features)
+    for batch in shown:
+        if features.modality not in batch.inputs:
+            continue
+        clips = batch.inputs[features.modality]
+        read = [batch.inputs[n].transpose(1, 2).flatten(0, 1) for n in (features.modality, *features.beside)]
+        with torch.no_grad():
+            model.train()
+            training, alone = features.compute(*read), features.compute(*(x[:1] for x in read))
+            model.eval()
+            kept = features.compute(*read)
+        if tuple(kept.shape[1:]) != features.shape:
+            raise ModelError(
+                f"{name}: frozen features {features.name!r} of a frame have the shape {list(kept.shape[1:])}, the "
+                f"description says {list(features.shape)}."
+            )
+        if difference(training, kept) > TOLERANCE or difference(alone, kept[:1]) > TOLERANCE:
+            raise ModelError(
+                f"{name}: frozen features {features.name!r} depend on the training mode or on the other frames; what "
+                "is kept of a frame must be its own alone."
+            )
+        ordered = kept.reshape(clips.shape[0], clips.shape[2], *features.shape).transpose(1, 2).float()
+        carried = replace(
+            batch,
+            inputs={n: x for n, x in batch.inputs.items() if n != features.modality} | {features.name: ordered},
+            num_frames={**batch.num_frames, features.name: batch.num_frames[features.modality]},
+        )
+        if difference(embed(model, carried, f"{name} with kept features"), embed(model, batch, name)) > TOLERANCE:
+            raise ModelError(
+                f"{name}: kept features give another embedding than the frames; read them with "
+                "frozen_features.of(batch), and nothing of the frames besides."
+            )
 
 
 def embed(model: GaitModel, batch: GaitBatch, label: str) -> Tensor:

@@ -18,6 +18,7 @@ from gaitbench.model import GaitBatch, GaitModel, InputSpec
 from gaitbench.progress import quiet
 from gaitbench.quarantine import in_one_line
 from gaitbench.recipe import ClipConfig, Recipe, Stage
+from gaitbench.testing.attributes import attribute_classes
 from gaitbench.testing.batch_parts import shown_together, with_lengths
 from gaitbench.testing.models import embed
 from gaitbench.testing.synthetic import synthetic_batch
@@ -132,9 +133,10 @@ def _made_up_data(model: GaitModel, clips: ClipConfig, num_frames: int) -> "Trai
         labels=torch.arange(batch_size) // num_each % num_classes,
         shortest=min(clips.num_frames, max(1, longest - 1)) if clips.max_frames else longest,
         longest=longest,
+        attribute_classes=attribute_classes(model),
     )
     labels = torch.arange(FITTED[0]).repeat_interleave(FITTED[1])
-    whole = _Clips(inputs=model.inputs, labels=labels, shortest=num_frames, longest=num_frames)
+    whole = _Clips(inputs=model.inputs, labels=labels, shortest=num_frames, longest=num_frames, attribute_classes=None)
 
     def sequences() -> Iterator[tuple[Tensor, GaitBatch]]:
         yield torch.arange(len(labels)), whole.batch(0)
@@ -153,11 +155,19 @@ class _Clips:
     """Frames of every second clip; padding follows."""
     longest: int
     """Frames of the others, T."""
+    attribute_classes: tuple[int, ...] | None
+    """Of each attribute, where the model names any."""
 
     def batch(self, step: int) -> GaitBatch:
         """The clips of a step."""
         num_clips = len(self.labels)
-        batch = synthetic_batch(self.inputs, num_sequences=num_clips, num_frames=self.longest, seed=step)
+        batch = synthetic_batch(
+            self.inputs,
+            num_sequences=num_clips,
+            num_frames=self.longest,
+            attribute_classes=self.attribute_classes,
+            seed=step,
+        )
         if self.shortest < self.longest:
             lengths = [self.longest if row % 2 else self.shortest for row in range(num_clips)]
             padded = with_lengths(batch, self.inputs, lengths)

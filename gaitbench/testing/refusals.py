@@ -8,15 +8,18 @@ from gaitbench.testing.synthetic import synthetic_batch
 
 __all__ = ["check_labels_needed", "check_modality_needed"]
 
-_FOREIGN = InputSpec(modality="rgb", height_px=16, width_px=12, channels=3)
+_FOREIGN = (
+    InputSpec(modality="rgb", height_px=16, width_px=12, channels=3),
+    InputSpec(modality="silhouette", height_px=16, width_px=12),
+)
 
 
-def check_modality_needed(model: GaitModel, foreign: InputSpec = _FOREIGN) -> None:
+def check_modality_needed(model: GaitModel, foreign: InputSpec | None = None) -> None:
     """Give a model a batch of another modality, which it must refuse by name.
 
     Args:
         model: Any; it is left in evaluation mode.
-        foreign: What the model does not read.
+        foreign: What the model does not read; None for colours, or silhouettes where it reads those.
 
     Raises:
         ModelError: It takes the batch, fails with an error that is no ModelError, or says neither what the batch holds
@@ -24,6 +27,8 @@ def check_modality_needed(model: GaitModel, foreign: InputSpec = _FOREIGN) -> No
     """
     name = type(model).__name__
     needed = [spec.modality for spec in model.inputs]
+    if foreign is None:
+        foreign = next((spec for spec in _FOREIGN if spec.modality not in needed), _FOREIGN[0])
     if foreign.modality in needed:
         raise ModelError(f"{name} reads {foreign.modality}; name a modality that it does not read.")
     message = _refusal(model.eval(), synthetic_batch([foreign], num_frames=2), f"a batch of {foreign.modality}")

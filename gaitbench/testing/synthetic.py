@@ -33,6 +33,7 @@ def synthetic_batch(
     num_sequences: int = 4,
     num_frames: int = 8,
     num_classes: int = 2,
+    attribute_classes: Sequence[int] | None = None,
     seed: int = 0,
 ) -> GaitBatch:
     """Clips as a model's input contract asks for them.
@@ -42,12 +43,14 @@ def synthetic_batch(
         num_sequences: N.
         num_frames: T, the same for all.
         num_classes: Labels run from 0 to here.
+        attribute_classes: Number of classes of each attribute; None for 16 of two.
         seed: Same seed, same clips.
 
     Returns:
         One-channel rasters are walking blobs in {0, 1}, other rasters uniform in [0, 1]. Joints in pixels jitter around
-        people who stand apart, with a confidence in [0, 1]; other joints and points are normal. Two sequences share a
-        label. Every attribute has two classes, which take turns.
+        people who stand apart, with a confidence in [0, 1]; joints that are never negative, such as an aspect ratio,
+        lie in [0.25, 0.75]; other joints and points are normal. Two sequences share a label. The classes of every
+        attribute take turns.
 
     Example:
         >>> batch = synthetic_batch([InputSpec(modality="silhouette", height_px=64, width_px=44)])
@@ -61,7 +64,7 @@ def synthetic_batch(
         inputs={spec.modality: _clips(spec, *shape, rng) for spec in inputs},
         num_frames={spec.modality: torch.full((num_sequences,), num_frames) for spec in inputs},
         labels=labels,
-        attributes=(torch.arange(num_sequences) % 2)[:, None].repeat(1, NUM_ATTRIBUTES),
+        attributes=torch.arange(num_sequences)[:, None] % torch.tensor(attribute_classes or [2] * NUM_ATTRIBUTES),
     )
 
 
@@ -92,7 +95,11 @@ def _clips(spec: InputSpec, n: int, t: int, rng: torch.Generator) -> Tensor:
     if kind == "joints":
         is_pixels = spec.modality in _CORE and _CORE[spec.modality].unit == "px"
         shape = (n, spec.channels, t, spec.num_joints or NUM_JOINTS)
-        return _people(shape, rng) if is_pixels else torch.randn(shape, generator=rng)
+        if is_pixels:
+            return _people(shape, rng)
+        if spec.modality in _CORE and _CORE[spec.modality].value_range[0] >= 0:
+            return 0.25 + 0.5 * torch.rand(shape, generator=rng)
+        return torch.randn(shape, generator=rng)
     height, width = spec.height_px or DEFAULT_SIZE_PX[0], spec.width_px or DEFAULT_SIZE_PX[1]
     channels = 3 if spec.colour_map == "jet" else spec.channels
     if channels == 1:

@@ -1,15 +1,18 @@
 """The contract of a task: sensible directions, and scores that do not depend on how the data is laid out."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from gaitbench.card import Attribute
 from gaitbench.errors import PluginError
 from gaitbench.protocol import Protocol, Selection
 from gaitbench.results import Score
-from gaitbench.tasks import EmbeddingSet, Evaluation, Task
+from gaitbench.tasks import EmbeddingSet, Evaluation, Task, TaskData
 from gaitbench.testing.synthetic import synthetic_embeddings, synthetic_table
 
 __all__ = ["PROTOCOL", "check_task"]
@@ -34,7 +37,8 @@ def check_task(task: Task, *, modalities: Sequence[str] = ("silhouette", "lidar-
 
     Checked: a name, a version, directions among the modalities it is given; scores in [0, 1] with denominators that
     add up; the same scores whatever the order of rows; embeddings that tell everybody apart score better than chance
-    and better than embeddings without information.
+    and better than embeddings without information. Of a task that looks at attributes: right answers score 1, and the
+    answers of nobody in particular no more than others.
 
     Args:
         task: An instance.
@@ -47,6 +51,9 @@ def check_task(task: Task, *, modalities: Sequence[str] = ("silhouette", "lidar-
     if not isinstance(getattr(task, "name", None), str) or not isinstance(getattr(task, "version", None), int):
         raise PluginError(f"task {name} needs a class attribute name (text) and version (whole number).")
     asked = _usable(task, tuple(modalities), name)
+    if task.looks_at == "attributes":
+        _check_attributes(task, asked, name)
+        return
     good, bad = (_evaluate(task, asked, noise=noise) for noise in (0.05, 50.0))
     _check_scores(name, good)
     shuffled = _evaluate(task, asked, noise=0.05, shuffle=True)
@@ -63,6 +70,38 @@ def check_task(task: Task, *, modalities: Sequence[str] = ("silhouette", "lidar-
                 f"task {name}: rank_1 of {where} is {better_value:.3f} for embeddings that tell everybody apart and "
                 f"{worse_value:.3f} for noise (chance {chance:.3f}); are probes and gallery the right rows?"
             )
+
+
+_ATTRIBUTES = (
+    Attribute(name="tall", title="Tall", classes=("no", "yes")),
+    Attribute(name="pace", title="Pace", classes=("slow", "middle", "fast")),
+)
+
+
+def _check_attributes(task: Task, asked: Sequence[str], name: str) -> None:
+    table = synthetic_table()
+    subject = np.array([int(word) for word in table.subject_id.tolist()])
+    labels = np.stack([subject % 2, subject % 3], axis=1).astype(np.int16)
+    table = dataclasses.replace(table, attributes=labels)
+    division = PROTOCOL.divide(table, needs_matches=False)
+    about = TaskData(attributes=_ATTRIBUTES, tested=_ATTRIBUTES, learnt=table.take(division.train))
+    known = task.for_data(about)
+    right = torch.cat([torch.eye(len(a.classes))[labels[:, i]] for i, a in enumerate(_ATTRIBUTES)], dim=1)
+
+    def evaluate(logits: torch.Tensor, order: NDArray[np.int64]) -> Evaluation:
+        told = EmbeddingSet(logits[torch.from_numpy(order), :, None], table.take(order))
+        return known.evaluate(dict.fromkeys(asked, told), PROTOCOL, division, seed=0, bootstrap=50)
+
+    rows = np.arange(len(table))
+    good, shuffled = evaluate(right, rows), evaluate(right, np.random.default_rng(1).permutation(len(table)))
+    _check_scores(name, good)
+    if [_values(score) for score in good.scores] != [_values(score) for score in shuffled.scores]:
+        raise PluginError(f"task {name}: the order of rows changes its scores; find rows by sequence id.")
+    if wrong := [score for score in good.scores if not math.isnan(score.value) and score.value < 1]:
+        raise PluginError(f"task {name}: right answers score {wrong[0].value:.3f} in {wrong[0].metric}, not 1.")
+    noise = evaluate(torch.randn(right.shape, generator=torch.Generator().manual_seed(0)), rows)
+    if not any(score.value < 1 for score in noise.scores):
+        raise PluginError(f"task {name}: answers without information score as well as right ones.")
 
 
 def _usable(task: Task, modalities: tuple[str, ...], name: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from gaitbench.builtin import PROTOCOLS
 from gaitbench.errors import IncompleteDataError, ProtocolError
 from gaitbench.info import find
 from gaitbench.partition import LIST_KEYS, list_digest
-from gaitbench.protocol import Protocol, explain, select
+from gaitbench.protocol import Protocol, protocol_text, select
 from gaitbench.protocols.ccgr_mini import CCGR_MINI
 from gaitbench.registry import build_registry
 from gaitbench.tasks.arrays import table_of_arrays
@@ -141,7 +141,7 @@ def test_protocols_of_lists_wait_for_them(name: str) -> None:
     key = LIST_KEYS["gallery" if name == "ccgr-mini" else "probes"]
     with pytest.raises(ProtocolError, match=rf"{name} needs .*{key}.* partition file"):
         ALL[name].for_embeddings().divide(table, needs_train=False, allow_partial=True)
-    assert f"{key} in the partition file" in explain(ALL[name])
+    assert f"{key} in the partition file" in protocol_text(ALL[name])
 
 
 def test_names() -> None:

@@ -281,5 +281,5 @@ _ROUTES: tuple[tuple[str, Callable[..., None]], ...] = (
     (rf"POST /datasets/{_NAME}\.git/info/lfs/objects/batch", _batch),
     (r"PUT /lfs/(?P<oid>[0-9a-f]{64})", _store),
     (rf"POST /api/datasets/{_NAME}/commit/main", _commit),
-    (rf"(GET|HEAD) /datasets/{_NAME}/resolve/(?P<revision>[^/]+)/(?P<path>.+)", _resolve),
+    (rf"(GET|HEAD) (/datasets)?/{_NAME}/resolve/(?P<revision>[^/]+)/(?P<path>.+)", _resolve),
 )

@@ -12,7 +12,7 @@ from gaitbench.dataset import Attribute, BuilderOptions, DatasetBuilder, Dataset
 from gaitbench.prepare import prepare
 from gaitbench.sequence import Frames, PointFrames, SequenceInfo
 
-__all__ = ["ALL_MODALITIES", "TinyBuilder", "TinyOptions", "prepare_tiny"]
+__all__ = ["ALL_MODALITIES", "KinBuilder", "OtherBuilder", "TinyBuilder", "TinyOptions", "prepare_tiny"]
 
 ALL_MODALITIES = ("silhouette", "rgb", "depth", "parsing", "lidar", "lidar-depth", "skeleton2d", "skeleton3d")
 
@@ -133,6 +133,20 @@ class TinyBuilder(DatasetBuilder):
         if modality == "parsing":
             return (mask * (1 + t % 5)[:, None, None, None]).astype(np.uint8)
         return (mask * 200).astype(np.uint8)
+
+
+class OtherBuilder(TinyBuilder):
+    """The same squares under the name ``other``."""
+
+    def card(self) -> DatasetCard:
+        return super().card().model_copy(update={"name": "other"})
+
+
+class KinBuilder(TinyBuilder):
+    """The same squares under the name ``kin``."""
+
+    def card(self) -> DatasetCard:
+        return super().card().model_copy(update={"name": "kin"})
 
 
 def prepare_tiny(

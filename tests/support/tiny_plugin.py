@@ -14,6 +14,7 @@ import torch
 from pydantic import BaseModel, PositiveInt
 from torch import Tensor, nn
 
+from gaitbench.explaining import Explainable, Finding, Heatmap, activation_heatmap
 from gaitbench.hookspecs import RunEvent, hookimpl
 from gaitbench.model import ClosedFormModel, GaitBatch, GaitModel, GaitOutput, InputSpec
 from gaitbench.partition import OfficialList, list_digest
@@ -69,6 +70,12 @@ WITHHELD = LISTED.model_copy(
 )
 
 
+OTHER = PROTOCOL.model_copy(update={"name": "other", "dataset": "other"})
+KIN = OTHER.model_copy(update={"name": "kin", "dataset": "kin"})
+OTHERS: dict[str, dict[str, object]] = {"other": {}, "kin": {"population": "tiny"}}
+"""Datasets of silhouettes alone: of other people, and of the people of ``tiny`` under the same ids."""
+
+
 class TinyConfig(BaseModel, frozen=True, extra="forbid"):
     num_classes: PositiveInt = 1
     width: PositiveInt = 8
@@ -116,6 +123,20 @@ class TinyModel(GaitModel):
         if batch.step == self.config.nan_at and stage.name == "second":
             loss = loss * torch.nan
         return {"softmax": loss, "size": output.embedding.square().mean() * 0.01}
+
+
+class TinyShown(Explainable, TinyModel):
+    """The network that says where it looks: at where its first convolution answers."""
+
+    def explain(self, batch: GaitBatch) -> list[Heatmap | Finding]:
+        found: list[Heatmap | Finding] = []
+        for name, x in batch.inputs.items():
+            n, _, t, _, _ = x.shape
+            y = self.conv(x.transpose(1, 2).flatten(0, 1)).unflatten(0, (n, t)).transpose(1, 2)
+            found.append(activation_heatmap(f"convolution of {name}", name, y))
+            found.append(Heatmap(f"mask of {name}", name, x[:, 0], (0.0, 1.0)))
+        found.append(Finding("length", tuple(f"{t} frames & <more>" for t in batch.num_frames["silhouette"].tolist())))
+        return found
 
 
 class TinyMeanConfig(BaseModel, frozen=True, extra="forbid"):
@@ -169,6 +190,7 @@ PRESETS = {
     "paper@wide": Preset(config={"width": 12}, recipe=RECIPE),
     "quick@crossmodal": Preset(config={"modalities": ("silhouette", "lidar-depth")}, recipe=RECIPE),
 }
+SHOWN_PRESETS = {"shown": Preset(recipe=RECIPE, note="for <pictures>"), "shown@crossmodal": PRESETS["quick@crossmodal"]}
 MEAN_PRESETS = {"quick": Preset(recipe=Recipe(stages=(Stage(kind="closed-form"),)))}
 
 
@@ -185,6 +207,20 @@ def gaitbench_register(registry) -> None:
             needs_source=False,
         )
     )
+    for name, about in OTHERS.items():
+        registry.add(
+            DatasetSpec(
+                name=name,
+                title="Moving squares of others",
+                target="tiny_dataset:OtherBuilder" if name == "other" else "tiny_dataset:KinBuilder",
+                options="tiny_dataset:TinyOptions",
+                modalities=("silhouette",),
+                protocols=(name,),
+                needs_source=False,
+                **about,
+            )
+        )
+        registry.add(ProtocolSpec(name=name, title="Tiny", target=f"tiny_plugin:{name.upper()}", dataset=name))
     registry.add(ProtocolSpec(name="tiny", title="Tiny", target="tiny_plugin:PROTOCOL", dataset="tiny"))
     registry.add(ProtocolSpec(name="tiny-listed", title="By list", target="tiny_plugin:LISTED", dataset="tiny"))
     registry.add(ProtocolSpec(name="tiny-withheld", title="No labels", target="tiny_plugin:WITHHELD", dataset="tiny"))
@@ -199,6 +235,19 @@ def gaitbench_register(registry) -> None:
             inputs=("silhouette", "lidar-depth"),
             tasks=("identity", "crossmodal"),
             fidelity="paper",
+        )
+    )
+    registry.add(
+        ModelSpec(
+            name="tiny-shown",
+            title="A little network that explains",
+            target="tiny_plugin:TinyShown",
+            config="tiny_plugin:TinyConfig",
+            presets="tiny_plugin:SHOWN_PRESETS",
+            inputs=("silhouette", "lidar-depth"),
+            tasks=("identity", "crossmodal"),
+            fidelity="paper",
+            explains=True,
         )
     )
     registry.add(

@@ -111,6 +111,59 @@ class ListOfInputs(Good):
         return list(super().inputs)  # type: ignore[return-value]
 
 
+class Guided(Good):
+    """A part that only training needs, and a stream that only losses look at."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.guide: nn.Module | None = nn.Linear(config.width, 1)
+
+    @property
+    def inputs(self) -> tuple[InputSpec, ...]:
+        return (*super().inputs, InputSpec(modality="depth", height_px=16, width_px=11, is_for_training=True))
+
+    def losses(self, output: GaitOutput, batch: GaitBatch, stage: Stage) -> Mapping[str, Tensor]:
+        assert self.guide is not None
+        wanted = batch.inputs["depth"].mean(dim=(1, 2, 3, 4))
+        found = self.guide(output.embedding[:, :, 0])[:, 0]
+        return {**super().losses(output, batch, stage), "guide": (found - wanted).square().mean()}
+
+    def seal(self) -> None:
+        self.guide = None
+
+    def take_form_of(self, weights: Mapping[str, Tensor]) -> None:
+        if "guide.weight" not in weights:
+            self.seal()
+
+
+class SealsTooMuch(Guided):
+    def seal(self) -> None:
+        super().seal()
+        self.layer.weight.data *= 1.001
+
+
+class KeepsItsForm(Guided):
+    def take_form_of(self, weights: Mapping[str, Tensor]) -> None:
+        return
+
+
+class ReadsWhatIsForTraining(Guided):
+    def mean(self, batch: GaitBatch) -> Tensor:
+        return super().mean(batch) + batch.inputs["depth"].mean(dim=(1, 2)).flatten(1)
+
+
+class ForTrainingAlone(Guided):
+    @property
+    def inputs(self) -> tuple[InputSpec, ...]:
+        return super().inputs[1:]
+
+
+def test_what_only_training_needs_may_be_dropped() -> None:
+    model = Guided(Config())
+    check_model(model)
+    assert model.guide is not None
+
+
 @pytest.mark.parametrize(
     ("cls", "message"),
     [
@@ -128,6 +181,10 @@ class ListOfInputs(Good):
         (HiddenState, "rebuilt from config and state_dict embeds differently"),
         (OtherModality, "'rgb', which is not there"),
         (ListOfInputs, "tuple of InputSpec"),
+        (SealsTooMuch, r"seal\(\) changes the embedding"),
+        (KeepsItsForm, "missing: guide.bias, guide.weight"),
+        (ReadsWhatIsForTraining, "'depth', which is not there"),
+        (ForTrainingAlone, "nothing to embed a test sequence from"),
     ],
 )
 def test_a_broken_model_is_told_what_is_wrong(cls: type[Good], message: str) -> None:

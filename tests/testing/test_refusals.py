@@ -92,3 +92,18 @@ def test_losses_without_labels_are_not_refused_well(cls: type[Good], message: st
 def test_a_modality_that_the_model_reads_is_no_stranger() -> None:
     with pytest.raises(ModelError, match="reads silhouette; name a modality"):
         check_modality_needed(Polite(Config()), InputSpec(modality="silhouette"))
+
+
+class ReadsColours(Good):
+    @property
+    def inputs(self) -> tuple[InputSpec, ...]:
+        return (InputSpec(modality="rgb", height_px=16, width_px=11, channels=3),)
+
+    def mean(self, batch: GaitBatch) -> Tensor:
+        if "rgb" not in batch.inputs:
+            raise ModelError(f"the batch holds {', '.join(batch.inputs)}, but the model reads rgb")
+        return batch.inputs["rgb"].mean(dim=(1, 2)).flatten(1)
+
+
+def test_a_model_of_colours_is_shown_something_else() -> None:
+    check_modality_needed(ReadsColours(Config()))

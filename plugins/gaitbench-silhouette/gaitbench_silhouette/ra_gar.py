@@ -23,7 +23,7 @@ class RaGar(AttributeTree):
     package itself lies is not known; neither are the words for type and view.
 
     250 subjects train and 283 are tested, by a list that follows no rule (the 288 in the paper's text is a misprint, as
-    the list is complete). What is scored, sequences or people, is not known, and there is no protocol.
+    the list is complete): core's protocol ``ra-gar``. What is scored, sequences or people, is not known.
 
     Source:
         Wang et al., AAAI 2025.

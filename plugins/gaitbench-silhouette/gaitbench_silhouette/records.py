@@ -97,6 +97,7 @@ GAIT3D_PARSING = DatasetSpec(
     citation="J. Zheng, X. Liu, S. Wang, L. Wang, C. Yan, W. Liu, Parsing is All You Need for Accurate Gait "
     "Recognition in the Wild, ACM MM 2023",
     redistribution=False,
+    population="gait3d",
 )
 CASIA_E = DatasetSpec(
     name="casia-e",
@@ -126,6 +127,7 @@ HID = DatasetSpec(
     citation="S. Yu et al., HID 2022: The 3rd International Competition on Human Identification at a Distance, IJCB "
     "2022",
     redistribution=False,
+    renumbers=("casia-e",),
 )
 HID_2023 = DatasetSpec(
     name="hid-2023",
@@ -161,8 +163,8 @@ RA_GAR = DatasetSpec(
     source="Wang et al., AAAI 2025, 39(7):7591-7599",
     target="gaitbench_silhouette.ra_gar:RaGar",
     options="gaitbench_silhouette.attribute_files:AttributeOptions",
-    modalities=("silhouette",),
-    protocols=(),
+    modalities=("silhouette", "skeleton2d"),
+    protocols=("ra-gar",),
     licence="Research only, by request form",
     access="Send the request form to BNU-IVC@outlook.com from an institutional address; attribute names and labels are "
     "in the data package",
@@ -176,7 +178,7 @@ MA_GAIT = DatasetSpec(
     target="gaitbench_silhouette.ma_gait:MaGait",
     options="gaitbench_silhouette.attribute_files:AttributeOptions",
     modalities=("silhouette",),
-    protocols=(),
+    protocols=("ma-gait",),
     licence="Not known; ask the authors",
     access="No download location is known; ask the authors of the paper",
     citation="MA-Gait, IEEE Transactions on Information Forensics and Security, vol. 19, 2024, pp. 1-14",

@@ -16,7 +16,12 @@ from gaitbench.errors import ShapeError
 from gaitbench.losses import supervised_contrastive
 from gaitbench.model import GaitBatch, GaitModel, GaitOutput, InputSpec, labels_of
 from gaitbench.recipe import ClipConfig, OptimizerConfig, Preset, Recipe, ScheduleConfig, Stage
-from gaitbench_skeleton.joint_augment import JointAugmentConfig, augment_joints, step_generator
+from gaitbench_skeleton.joint_augment import (
+    JointAugmentConfig,
+    augment_joints,
+    step_generator,
+    without_mirroring,
+)
 from gaitbench_skeleton.joint_input import JOINTS, joint_input
 from gaitbench_skeleton.resgcn import PUBLISHED_KEYS as RESGCN_KEYS
 from gaitbench_skeleton.resgcn import BlockKind, ResGCN, check_widths
@@ -102,6 +107,11 @@ class GaitGraph(GaitModel):
         """Joints in pixels."""
         return (JOINTS,)
 
+    @classmethod
+    def without_mirroring(cls, config: BaseModel) -> BaseModel:
+        """Without joints that trade sides and without mirrored clips."""
+        return without_mirroring(config)
+
     def forward(self, batch: GaitBatch) -> GaitOutput:
         """Embed joints ``[N, 3, T, V]`` as ``[N, D, 1]``; padding changes nothing."""
         joints, num_frames = joint_input(batch)
@@ -120,6 +130,19 @@ class GaitGraph(GaitModel):
         windows = spread_windows(joints, num_frames, length=config.num_frames, num_windows=config.num_test_windows)
         windows = windows[:, :num_channels]
         return GaitOutput(embedding=self._embed(windows).unflatten(0, (len(joints), -1)).mean(dim=1))
+
+    def part_features(self, batch: GaitBatch) -> Tensor:
+        """The graph vector ``[N, D, 1]`` of a window as it runs, not normalised; in training of a random window."""
+        joints, num_frames = joint_input(batch)
+        config = self.config
+        if self.training:
+            rng = step_generator(batch)
+            windows = random_window(joints, num_frames, length=config.num_frames, rng=rng)
+            windows = augment_joints(windows, config.augment, rng)
+        else:
+            windows = spread_windows(joints, num_frames, length=config.num_frames, num_windows=config.num_test_windows)
+        vectors = self.trunk(windows[:, None, : config.branch_channels[0]])
+        return vectors.unflatten(0, (len(joints), -1)).mean(dim=1)[:, :, None]
 
     def embed_raw(self, joints: Tensor) -> Tensor:
         """Embed the published network's own input as in testing, every frame of it.

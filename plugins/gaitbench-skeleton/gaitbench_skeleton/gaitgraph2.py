@@ -17,7 +17,12 @@ from gaitbench.losses import supervised_contrastive
 from gaitbench.model import GaitBatch, GaitModel, GaitOutput, InputSpec, labels_of
 from gaitbench.recipe import ClipConfig, OptimizerConfig, Preset, Recipe, ScheduleConfig, Stage
 from gaitbench_skeleton.graph import COCO_SWAP
-from gaitbench_skeleton.joint_augment import JointAugmentConfig, augment_joints, step_generator
+from gaitbench_skeleton.joint_augment import (
+    JointAugmentConfig,
+    augment_joints,
+    step_generator,
+    without_mirroring,
+)
 from gaitbench_skeleton.joint_input import JOINTS, joint_input
 from gaitbench_skeleton.resgcn import PUBLISHED_KEYS as RESGCN_KEYS
 from gaitbench_skeleton.resgcn import BlockKind, ResGCN, check_widths
@@ -115,6 +120,11 @@ class GaitGraph2(GaitModel):
         """Joints in pixels."""
         return (JOINTS,)
 
+    @classmethod
+    def without_mirroring(cls, config: BaseModel) -> BaseModel:
+        """Without joints that trade sides and without mirrored clips."""
+        return without_mirroring(config)
+
     def forward(self, batch: GaitBatch) -> GaitOutput:
         """Embed joints ``[N, 3, T, V]`` as ``[N, D, 1]``; padding changes nothing."""
         joints, num_frames = joint_input(batch)
@@ -128,6 +138,16 @@ class GaitGraph2(GaitModel):
         windows = self._fill(windows)
         embedding = self._embed(windows, five_channel_streams(windows)).unflatten(0, (len(joints), -1)).mean(dim=1)
         return GaitOutput(embedding=functional.normalize(embedding, dim=1) if config.is_unit_length else embedding)
+
+    def part_features(self, batch: GaitBatch) -> Tensor:
+        """The graph vector ``[N, D, 1]``, in training and testing of the joints as they are, without flips."""
+        if self.training:
+            return super().part_features(batch)
+        joints, num_frames = joint_input(batch)
+        config = self.config
+        windows = spread_windows(joints, num_frames, length=config.num_frames, num_windows=config.num_test_windows)
+        vectors = self.trunk(five_channel_streams(self._fill(windows)))
+        return vectors.unflatten(0, (len(joints), -1)).mean(dim=1)[:, :, None]
 
     def embed_raw(self, streams: Tensor) -> Tensor:
         """Embed the published network's own input as in testing, every frame of it.

@@ -18,7 +18,12 @@ from gaitbench.losses import multi_similarity_triplet
 from gaitbench.model import GaitBatch, GaitModel, GaitOutput, InputSpec, labels_of
 from gaitbench.recipe import ClipConfig, OptimizerConfig, Preset, Recipe, ScheduleConfig, Stage
 from gaitbench_skeleton.graph import NUM_JOINTS
-from gaitbench_skeleton.joint_augment import JointAugmentConfig, augment_joints, step_generator
+from gaitbench_skeleton.joint_augment import (
+    JointAugmentConfig,
+    augment_joints,
+    step_generator,
+    without_mirroring,
+)
 from gaitbench_skeleton.joint_input import JOINTS, joint_input
 from gaitbench_skeleton.windows import random_window, spread_windows
 
@@ -138,6 +143,11 @@ class GaitMixer(GaitModel):
     def inputs(self) -> tuple[InputSpec, ...]:
         """Joints in pixels; the confidence is not read."""
         return (JOINTS,)
+
+    @classmethod
+    def without_mirroring(cls, config: BaseModel) -> BaseModel:
+        """Without joints that trade sides and without mirrored clips."""
+        return without_mirroring(config)
 
     def forward(self, batch: GaitBatch) -> GaitOutput:
         """Embed joints ``[N, 3, T, V]`` as ``[N, D, 1]`` of length 1; padding changes nothing."""

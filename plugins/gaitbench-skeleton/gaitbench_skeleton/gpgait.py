@@ -20,7 +20,12 @@ from gaitbench.model import GaitBatch, GaitModel, GaitOutput, InputSpec, labels_
 from gaitbench.recipe import ClipConfig, OptimizerConfig, Preset, Recipe, ScheduleConfig, Stage
 from gaitbench_skeleton.graph import NUM_JOINTS
 from gaitbench_skeleton.human_oriented import human_oriented_descriptors, human_oriented_transform
-from gaitbench_skeleton.joint_augment import JointAugmentConfig, augment_joints, step_generator
+from gaitbench_skeleton.joint_augment import (
+    JointAugmentConfig,
+    augment_joints,
+    step_generator,
+    without_mirroring,
+)
 from gaitbench_skeleton.joint_input import JOINTS, joint_input
 from gaitbench_skeleton.part_aware import (
     Masking,
@@ -181,6 +186,7 @@ class GPGait(GaitModel):
     """
 
     padding = "masked"
+    beyond_features = ("head", "neck")
     config: GPGaitConfig
 
     def __init__(self, config: GPGaitConfig) -> None:
@@ -203,8 +209,17 @@ class GPGait(GaitModel):
         """Joints in pixels."""
         return (JOINTS,)
 
+    @classmethod
+    def without_mirroring(cls, config: BaseModel) -> BaseModel:
+        """Without joints that trade sides and without mirrored clips."""
+        return without_mirroring(config)
+
     def forward(self, batch: GaitBatch) -> GaitOutput:
         """Embed joints ``[N, 3, T, V]`` as ``[N, D, P]``; padding changes nothing outside training."""
+        return self._recognise(self.part_features(batch))
+
+    def part_features(self, batch: GaitBatch) -> Tensor:
+        """The pooled parts of all branches and views ``[N, C, P]`` before the head."""
         joints, num_frames = joint_input(batch)
         with torch.autocast(joints.device.type, enabled=False):
             config = self.config
@@ -212,14 +227,15 @@ class GPGait(GaitModel):
             if self.training:
                 pose = augment_joints(pose, config.augment, step_generator(batch))
             descriptors = human_oriented_descriptors(pose)
-        return self._embed(descriptors, padding_mask(num_frames, joints.shape[2]))
+        return self._parts(descriptors, padding_mask(num_frames, joints.shape[2]))
 
     def embed_raw(self, descriptors: Tensor) -> Tensor:
         """Embed the published network's own input, every frame of it.
 
         Args:
             descriptors: ``[N, T, 5, V]``: x, y, bone x and y, angle, as
-                :func:`gaitbench_skeleton.human_oriented.human_oriented_descriptors` gives them with T and C exchanged.
+                :func:`gaitbench_skeleton.human_oriented.human_oriented_descriptors` gives them with T and C exchanged;
+                or ``[N, T, 5, V, 1]``, one person.
 
         Returns:
             ``[N, D, P]``.
@@ -227,9 +243,11 @@ class GPGait(GaitModel):
         Raises:
             ShapeError: The axes are others.
         """
+        if descriptors.dim() == 5 and descriptors.shape[4] == 1:
+            descriptors = descriptors[..., 0]
         if descriptors.dim() != 4 or descriptors.shape[2:] != (5, NUM_JOINTS):
             raise ShapeError(f"GPGait's own input is [N, T, 5, {NUM_JOINTS}], got {list(descriptors.shape)}")
-        return self._embed(descriptors.transpose(1, 2), None).embedding
+        return self._recognise(self._parts(descriptors.transpose(1, 2), None)).embedding
 
     def losses(self, output: GaitOutput, batch: GaitBatch, stage: Stage) -> Mapping[str, Tensor]:  # noqa: ARG002
         """Triplet loss on the embeddings before the neck, cross-entropy on its cosines."""
@@ -244,11 +262,15 @@ class GPGait(GaitModel):
             ),
         }
 
-    def _embed(self, descriptors: Tensor, is_padding: Tensor | None) -> GaitOutput:
-        """Descriptors ``[N, 5, T, V]`` to the output; frames of ``is_padding`` ``[N, T]`` do not count."""
+    def _parts(self, descriptors: Tensor, is_padding: Tensor | None) -> Tensor:
+        """Descriptors ``[N, 5, T, V]`` to parts ``[N, C, P]``; frames of ``is_padding`` ``[N, T]`` do not count."""
         streams = (descriptors[:, :2], descriptors[:, 2:4], descriptors[:, 4:, :, BODY_JOINTS[0] :])
         parts = [branch(stream, is_padding) for branch, stream in zip(self.branches, streams, strict=True)]
-        head = self.head(torch.cat(parts, dim=2))
+        return torch.cat(parts, dim=2)
+
+    def _recognise(self, parts: Tensor) -> GaitOutput:
+        """Parts ``[N, C, P]`` to the output."""
+        head = self.head(parts)
         feature, logits = self.neck(head)
         embedding = feature if self.config.test_embedding == "neck" else head
         return GaitOutput(embedding=embedding, logits=logits, extras={"head": head})

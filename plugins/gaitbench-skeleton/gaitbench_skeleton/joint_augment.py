@@ -11,7 +11,7 @@ from gaitbench.model import GaitBatch
 from gaitbench.seeding import derive_seed
 from gaitbench_skeleton.graph import COCO_SWAP
 
-__all__ = ["JointAugmentConfig", "augment_joints", "step_generator"]
+__all__ = ["JointAugmentConfig", "augment_joints", "step_generator", "without_mirroring"]
 
 
 class JointAugmentConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -29,6 +29,19 @@ class JointAugmentConfig(BaseModel, frozen=True, extra="forbid", use_attribute_d
     """Standard deviation of noise on every single value, the confidence included."""
     shift: tuple[NonNegativeFloat, NonNegativeFloat] = (0.0, 0.0)
     """Largest shift of the whole clip either way along x and y, in the joints' unit."""
+
+
+def without_mirroring(config: BaseModel) -> BaseModel:
+    """A model's configuration whose ``augment`` keeps left and right apart, for labels that tell them apart.
+
+    Example:
+        >>> class Config(BaseModel):
+        ...     augment: JointAugmentConfig = JointAugmentConfig(time_flip=0.5, mirror=0.5)
+        >>> without_mirroring(Config()).augment.mirror
+        0.0
+    """
+    augment: JointAugmentConfig = config.augment  # type: ignore[attr-defined]
+    return config.model_copy(update={"augment": augment.model_copy(update={"swap_sides": 0.0, "mirror": 0.0})})
 
 
 def step_generator(batch: GaitBatch) -> torch.Generator:

@@ -153,3 +153,11 @@ def test_impossible_configurations_are_refused() -> None:
         small(views=(((0, 1, 2),),))
     with pytest.raises(ValueError, match="3 or more"):
         small(block="gpgait++", channels=(2, 8), num_shared=1)
+
+
+def test_raw_input_may_name_its_one_person() -> None:
+    model, x = small(), torch.randn(2, 6, 5, 17)
+    with torch.no_grad():
+        torch.testing.assert_close(model.embed_raw(x[..., None]), model.embed_raw(x))
+    with pytest.raises(ShapeError, match=r"\[2, 6, 5, 17, 2\]"):
+        model.embed_raw(torch.randn(2, 6, 5, 17, 2))

@@ -1,0 +1,307 @@
+"""From the answers of a model to the scores of the attribute task: both encodings, chance, majority and intervals.
+
+Metrics, ``E`` standing for an encoding such as ``onehot45`` or ``binary38``:
+
+``ma_E``, ``ma_zero_E``
+    mA; labels that nobody or everybody has are left out, or count 0 for the missing half
+``acc_elementwise_E``
+    share of the cells of the label matrix that are right
+``precision_E``, ``recall_E``, ``f1_E``, ``acc_jaccard_E``
+    means over sequences, empty ones as 0
+``precision_skip_E``, ``recall_skip_E``, ``f1_of_means_E``, ``acc_jaccard_skip_E``
+    means over sequences, empty ones left out; F1 from the two means
+``ma_classes``, ``class_accuracy``
+    means over attributes of the mean recall of their classes, and of the share told right, by the prediction alone
+
+Groups: ``all``, the protocol's probe groups, and ``all/attribute=NAME``.
+
+Axes: N sequences, A attributes, S classes of all attributes, L labels, B resamples, P subjects. Row 0 of a
+``[1 + B, ...]`` array is the value itself, the rows after it are the resamples.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gaitbench.errors import RecordError
+from gaitbench.metrics.attribute_chance import chance_instances, chance_label_counts
+from gaitbench.metrics.bootstrap import percentile_interval, subject_weights
+from gaitbench.metrics.class_based import ClassCounts, class_recall_of
+from gaitbench.metrics.instance_based import harmonic_mean, instance_scores
+from gaitbench.metrics.label_based import (
+    LabelCounts,
+    element_accuracy_of,
+    known_mean,
+    label_accuracy_of,
+    mean_accuracy_of,
+    ratio,
+)
+from gaitbench.metrics.label_encoding import ENCODINGS, LabelEncoding, label_encoding
+from gaitbench.results import Score
+from gaitbench.tasks.attribute_evidence import EVERYBODY, AnswerSheet
+
+__all__ = ["BY_ATTRIBUTE", "attribute_samples", "encodings_of", "scores_of_answers"]
+
+BY_ATTRIBUTE = "/attribute="
+"""What stands between a group and an attribute in the name of a breakdown."""
+
+Floats = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+
+class _Reference(NamedTuple):
+    """What two simple answers score."""
+
+    chance: float
+    majority: float | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Number:
+    """A metric of one group with its resamples."""
+
+    metric: str
+    samples: Floats
+    """``[1 + B]``; the value first."""
+    num_counted: int
+    num_labels: int | None = None
+    num_labels_empty: int | None = None
+
+
+def encodings_of(sheet: AnswerSheet) -> tuple[LabelEncoding, ...]:
+    """Both label vectors of a schema."""
+    return tuple(label_encoding(sheet.num_classes, kind) for kind in ENCODINGS)
+
+
+def scores_of_answers(tables: dict[str, pa.Table]) -> tuple[Score, ...]:
+    """Compute every score of an attribute record from its evidence.
+
+    Args:
+        tables: ``answers``, ``sequences`` and ``classes``; see :mod:`gaitbench.tasks.attribute_evidence`.
+
+    Returns:
+        Scores by group and metric.
+
+    Raises:
+        RecordError: The tables contradict themselves.
+    """
+    sheet = AnswerSheet.read(tables)
+    weights = _weights(sheet, sheet.bootstrap.resamples, sheet.bootstrap.seed)
+    alone = np.ones((1, weights.shape[1]))
+    majority = _majority(sheet)
+    everybody = np.ones(len(sheet.sequence), dtype=np.bool_)
+    scores: list[Score] = []
+    for name, members in {EVERYBODY: everybody, **sheet.groups}.items():
+        told = _Told(sheet, members)
+        simple = {n.metric: float(n.samples[0]) for n in _Told(majority, members).numbers(alone)} if majority else {}
+        guessed = told.chance()
+        for number in told.numbers(weights):
+            reference = _Reference(guessed[number.metric], simple.get(number.metric))
+            scores.append(_score(number, name, told, reference))
+    # Of all sequences alone: a table of every group by every attribute would have more numbers than readers.
+    for at, attribute in enumerate(sheet.attributes):
+        told = _Told(sheet, everybody, at)
+        simple = (
+            {n.metric: float(n.samples[0]) for n in _Told(majority, everybody, at).numbers(alone)} if majority else {}
+        )
+        guessed = told.chance()
+        for number in told.numbers(weights):
+            reference = _Reference(guessed[number.metric], simple.get(number.metric))
+            scores.append(_score(number, f"{EVERYBODY}{BY_ATTRIBUTE}{attribute.name}", told, reference))
+    return tuple(scores)
+
+
+def attribute_samples(
+    tables: dict[str, pa.Table], metric: str, groups: Sequence[str], *, resamples: int = 1000, seed: int = 0
+) -> dict[str, Floats]:
+    """One metric of several groups, with resamples that other runs share.
+
+    Two runs on the same test subjects get the same resamples, so their differences are paired.
+
+    Args:
+        tables: The evidence.
+        metric: As in the record.
+        groups: As in the record, without breakdowns by attribute.
+        resamples: B.
+        seed: Of the resamples.
+
+    Returns:
+        Group to ``[1 + B]`` float64: the value, then the resamples.
+
+    Raises:
+        RecordError: The tables contradict themselves, or have no such group or metric.
+    """
+    sheet = AnswerSheet.read(tables)
+    members = {EVERYBODY: np.ones(len(sheet.sequence), dtype=np.bool_), **sheet.groups}
+    if missing := [group for group in groups if group not in members]:
+        raise RecordError(f"the evidence has no group {missing[0]!r}; there are {', '.join(members)}")
+    weights = _weights(sheet, resamples, seed)
+    found: dict[str, Floats] = {}
+    for group in groups:
+        numbers = _Told(sheet, members[group]).numbers(weights)
+        samples = next((number.samples for number in numbers if number.metric == metric), None)
+        if samples is None:
+            raise RecordError(f"attributes have no metric {metric!r} with this schema")
+        found[group] = samples
+    return found
+
+
+def _weights(sheet: AnswerSheet, resamples: int, seed: int) -> Floats:
+    """``[1 + B, P]`` how often each subject counts."""
+    num_subjects = len(np.unique(sheet.subject))
+    weights = np.ones((1, num_subjects))
+    if resamples:
+        weights = np.concatenate([weights, subject_weights(num_subjects, resamples, seed=seed)])
+    return weights
+
+
+def _majority(sheet: AnswerSheet) -> AnswerSheet | None:
+    """The same sheet with the commonest class of the training data told of everybody; None where nobody counted."""
+    if not sheet.num_train.any():
+        return None
+    prediction, positive = np.zeros_like(sheet.prediction), np.zeros_like(sheet.positive)
+    for at, part in enumerate(sheet.slices()):
+        commonest = int(sheet.num_train[part].argmax())
+        # Of an attribute that no training sequence has, nothing can be told; class 0 would be a guess.
+        prediction[:, at] = commonest if sheet.num_train[part].any() else -1
+        positive[:, part.start + commonest] = bool(sheet.num_train[part].any())
+    return dataclasses.replace(sheet, prediction=prediction, positive=positive)
+
+
+def _score(number: _Number, group: str, told: "_Told", reference: _Reference) -> Score:
+    low = high = None
+    if number.samples.size > 1:
+        low, high = percentile_interval(number.samples[1:])
+    return Score(
+        metric=number.metric,
+        group=group,
+        value=float(number.samples[0]),
+        ci_low=low,
+        ci_high=high,
+        chance=reference.chance,
+        majority=reference.majority,
+        num_probes=told.num_sequences,
+        num_counted=number.num_counted,
+        num_absent=told.num_sequences - told.num_asked,
+        num_excluded=told.num_unknown,
+        num_labels=number.num_labels,
+        num_labels_empty=number.num_labels_empty,
+    )
+
+
+class _Told:
+    """The answers of some sequences, about all attributes or one of them."""
+
+    def __init__(self, sheet: AnswerSheet, members: BoolArray, attribute: int | None = None) -> None:
+        rows = np.flatnonzero(members)
+        parts = sheet.slices()
+        chosen = list(range(len(parts))) if attribute is None else [attribute]
+        self.is_single = attribute is not None
+        self.label, self.prediction = (array[rows][:, chosen] for array in (sheet.label, sheet.prediction))
+        self.positive = np.concatenate([sheet.positive[rows, parts[at]] for at in chosen], axis=1)
+        self.num_classes = tuple(sheet.num_classes[at] for at in chosen)
+        # Labels keep the names of the whole schema's encodings, whichever attributes are looked at.
+        self.encodings = [(whole.name, label_encoding(self.num_classes, whole.kind)) for whole in encodings_of(sheet)]
+        subjects, index = np.unique(sheet.subject, return_inverse=True)
+        self.num_subjects = len(subjects)
+        self.subject = index.reshape(-1)[rows]
+        self.num_sequences = len(rows)
+        self.num_asked = int((self.label >= 0).any(axis=1).sum())
+        self.num_unknown = int((self.label < 0).sum())
+
+    def numbers(self, weights: Floats) -> Iterator[_Number]:
+        """Every metric; of a single attribute, those that are means over labels or sequences of one class each."""
+        for name, encoding in self.encodings:
+            counts = LabelCounts(*(weights @ part for part in self._label_counts(encoding)))
+            yield self._of_labels(f"ma_{name}", counts, mean_accuracy_of(counts))
+            if self.is_single:
+                continue
+            yield self._of_labels(f"ma_zero_{name}", counts, mean_accuracy_of(counts, empty="zero"), is_zero=True)
+            yield _Number(f"acc_elementwise_{name}", element_accuracy_of(counts), self.num_asked)
+            yield from self._of_instances(name, encoding, weights)
+        yield from self._of_classes(weights)
+
+    def chance(self) -> dict[str, float]:
+        """What guessing scores in expectation, metric by metric."""
+        found: dict[str, float] = {}
+        for name, encoding in self.encodings:
+            counts = chance_label_counts(self.label, encoding)
+            zero, skip = chance_instances(self.label, encoding)
+            found |= {
+                f"ma_{name}": float(mean_accuracy_of(counts)),
+                f"ma_zero_{name}": float(mean_accuracy_of(counts, empty="zero")),
+                f"acc_elementwise_{name}": float(element_accuracy_of(counts)),
+                f"precision_{name}": zero.precision,
+                f"recall_{name}": zero.recall,
+                f"f1_{name}": zero.f1,
+                f"acc_jaccard_{name}": zero.jaccard,
+                f"precision_skip_{name}": skip.precision,
+                f"recall_skip_{name}": skip.recall,
+                f"f1_of_means_{name}": skip.f1_of_means,
+                f"acc_jaccard_skip_{name}": skip.jaccard,
+            }
+        guess = 1 / np.array(self.num_classes, dtype=np.float64)
+        present = [np.unique(column[column >= 0]).size for column in self.label.T]
+        found["ma_classes"] = float(known_mean(np.where(np.array(present) >= 2, guess, np.nan)))
+        found["class_accuracy"] = float(known_mean(np.where(np.array(present) >= 1, guess, np.nan)))
+        return found
+
+    def _label_counts(self, encoding: LabelEncoding) -> LabelCounts:
+        """``[P, L]`` counts of each subject."""
+        truth, told = encoding.of_classes(self.label), encoding.of_sets(self.positive)
+        cells = (truth.value & told, truth.value, ~truth.value & ~told, ~truth.value)
+        return LabelCounts(*(self._by_subject(cell & truth.known) for cell in cells))
+
+    def _of_labels(self, metric: str, counts: LabelCounts, samples: Floats, *, is_zero: bool = False) -> _Number:
+        whole = LabelCounts(*(part[0] for part in counts))
+        by_label = label_accuracy_of(whole, empty="zero" if is_zero else "skip")
+        num = int((~np.isnan(by_label)).sum())
+        return _Number(metric, samples, self.num_asked, num, len(by_label) - num)
+
+    def _of_instances(self, name: str, encoding: LabelEncoding, weights: Floats) -> Iterator[_Number]:
+        truth = encoding.of_classes(self.label)
+        scores = instance_scores(truth.value, encoding.of_sets(self.positive), truth.known)
+        values = np.stack(scores[:4], axis=1)[scores.is_asked]  # [N, 4]
+        is_there = ~np.isnan(values)
+        subject = self.subject[scores.is_asked]
+        total, asked = (
+            weights @ self._by_subject(part, subject) for part in (np.where(is_there, values, 0.0), is_there)
+        )
+        everybody = weights @ self._by_subject(np.ones((len(subject), 1)), subject)
+        precision, recall, f1, jaccard = ratio(total, everybody).T
+        yield _Number(f"precision_{name}", precision, self.num_asked)
+        yield _Number(f"recall_{name}", recall, self.num_asked)
+        yield _Number(f"f1_{name}", f1, self.num_asked)
+        yield _Number(f"acc_jaccard_{name}", jaccard, self.num_asked)
+        precision, recall, _, jaccard = ratio(total, asked).T
+        counted = is_there.sum(axis=0).tolist()
+        yield _Number(f"precision_skip_{name}", precision, counted[0])
+        yield _Number(f"recall_skip_{name}", recall, counted[1])
+        yield _Number(f"f1_of_means_{name}", harmonic_mean(precision, recall), min(counted[:2]))
+        yield _Number(f"acc_jaccard_skip_{name}", jaccard, counted[3])
+
+    def _of_classes(self, weights: Floats) -> Iterator[_Number]:
+        recalls, accuracies = [], []
+        for at, count in enumerate(self.num_classes):
+            of_class = self.label[:, [at]] == np.arange(count)
+            is_right = of_class & (self.prediction[:, [at]] == self.label[:, [at]])
+            counts = ClassCounts(*(weights @ self._by_subject(cells) for cells in (is_right, of_class)))
+            recalls.append(class_recall_of(counts))
+            accuracies.append(ratio(counts.right.sum(axis=1), counts.total.sum(axis=1)))
+        for metric, columns in (("ma_classes", recalls), ("class_accuracy", accuracies)):
+            values = np.stack(columns, axis=1)  # [1 + B, A]
+            num = int((~np.isnan(values[0])).sum())
+            yield _Number(metric, known_mean(values), self.num_asked, num, values.shape[1] - num)
+
+    def _by_subject(self, cells: NDArray[np.generic], subject: NDArray[np.int64] | None = None) -> Floats:
+        """``[P, columns]`` sums of ``[n, columns]`` over the sequences of each subject."""
+        subject = self.subject if subject is None else subject
+        width = cells.shape[1]
+        place = (subject[:, None] * width + np.arange(width)).reshape(-1)
+        sums = np.bincount(place, cells.reshape(-1).astype(np.float64), self.num_subjects * width)
+        return sums.astype(np.float64).reshape(self.num_subjects, width)
