@@ -45,6 +45,7 @@ def open_model(name: str | None, weights: Path | str | None, registry: Registry 
         RecordError: They cannot be read.
         ModelError: They do not fit the model.
     """
+    from gaitbench.cells.run_folder import RunFolder
     from gaitbench.runner import load_trained
     from gaitbench.weights import build_model, load_weights
 
@@ -61,11 +62,8 @@ def open_model(name: str | None, weights: Path | str | None, registry: Registry 
         return name, model.eval()
     if Path(weights).is_dir():
         model = load_trained(weights)
-        found = next(
-            spec.name
-            for spec in registry.specs("model")
-            if getattr(spec, "target", "").endswith(f":{type(model).__name__}") and (name is None or spec.name == name)
-        )
+        folder = RunFolder(Path(weights))
+        found = str((folder.read_json(folder.model_info) or {})["model"])
     else:
         found, model = load_weights(weights, registry)
     if name is not None and name != found:

@@ -124,7 +124,7 @@ class GaitModel(nn.Module, ABC):
         return tuple(dict.fromkeys(info for info in found if isinstance(info, TowerInfo)))
 
     @property
-    def inner(self) -> "GaitModel | None":
+    def model_inside(self) -> "GaitModel | None":
         """The model inside, of one that only wears another head; weights to start from may be those of it alone."""
         return None
 

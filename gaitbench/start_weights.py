@@ -30,8 +30,8 @@ def start_weights(model: nn.Module, start: StartWeights) -> int:
     """
     theirs, ours = load_tensors(start.path, start.sha256 or None), model.state_dict()
     shared = [name for name in ours if name in theirs]
-    if not shared and isinstance(model, GaitModel) and model.inner is not None:
-        return start_weights(model.inner, start)
+    if not shared and isinstance(model, GaitModel) and model.model_inside is not None:
+        return start_weights(model.model_inside, start)
     name = type(model).__name__
     if not shared:
         raise TrainingError(

@@ -116,7 +116,7 @@ class WithAttributes(GaitModel):
         return self.backbone.frozen_features
 
     @property
-    def inner(self) -> GaitModel:
+    def model_inside(self) -> GaitModel:
         """The model."""
         return self.backbone
 
@@ -165,7 +165,8 @@ def _num_features(model: GaitModel) -> int:
     inputs = [spec for spec in model.inputs if not spec.is_for_training]
     was_training = model.training
     model.eval()
-    with torch.inference_mode(), torch.random.fork_rng(devices=[]):
+    # Not in inference mode: what a model keeps of its first call must not refuse to be trained with.
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
         features = model.part_features(synthetic_batch(inputs, num_sequences=1, num_frames=NUM_FRAMES))
     model.train(was_training)
     if features.ndim != 3 or len(features) != 1 or not features.numel():

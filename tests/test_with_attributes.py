@@ -96,7 +96,7 @@ def test_it_passes_on_what_the_model_says_of_itself() -> None:
     model = worn(config={**PLAIN, "modalities": ("silhouette", "lidar-depth")}, attributes=())
     assert model.inputs == model.backbone.inputs
     assert model.padding == model.backbone.padding
-    assert model.inner is model.backbone
+    assert model.model_inside is model.backbone
     assert model.towers == ()
     assert model.frozen_features is None
 

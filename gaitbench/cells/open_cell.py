@@ -33,7 +33,7 @@ from gaitbench.dataset import GaitDataset
 from gaitbench.digest import json_digest, source_digest
 from gaitbench.division import training_part
 from gaitbench.embed import check_embeddings, embed
-from gaitbench.errors import DatasetError, IncompleteDataError, ModelError, RecordError
+from gaitbench.errors import DatasetError, IncompleteDataError, ModelError, PluginError, RecordError
 from gaitbench.features.cache import Wanted
 from gaitbench.features.cacheable import is_mirrored
 from gaitbench.flops import count_flops
@@ -143,6 +143,11 @@ class OpenCell:
                 decides=resolved.decides,
             )
         )
+        if not resolved.needs_matches and (further := self._extra_metrics()):
+            raise PluginError(
+                f"{', '.join(further)}: further metrics are computed from distances, and the task "
+                f"{resolved.task_spec.name} has none; leave it out of the metric's tasks"
+            )
         self.appending = Appending(resolved, self.dataset.card.attributes, out) if self.cell.append_attributes else None
         self.config = self.training.config
         self.determines = self._determines()

@@ -90,11 +90,11 @@ def preset_for_head(
     }
     if name.startswith("paper"):
         recipe = preset.recipe.model_copy(update={"stages": (PAPER,)})
-        said = "attribute head, trained as RA-GAR's baselines"
+        said = "with the attribute head, trained as RA-GAR's baselines"
     else:
         stages = tuple(stage for stage in preset.recipe.stages if stage.kind == "gradient")
         recipe = preset.recipe.model_copy(update={"stages": _stages(stages, model_class, calm)})
-        said = "attribute head, flat batches, no flips"
+        said = "with the attribute head: flat batches, nothing mirrored"
     note = "; ".join(filter(None, (preset.note, said)))
     return Preset(config={**preset.config, **changed}, recipe=recipe, note=note)
 

@@ -75,6 +75,8 @@ def explain_run(
     check_explains(registry, run.record.model.name)
     earlier = _earlier_files(out)
     network = load_trained(run.folder)
+    # What a worn head goes on from is what the model inside looks at.
+    network = network.model_inside or network
     if not isinstance(network, Explainable):
         raise PluginError(
             f"model {run.record.model.name!r} says that it explains, and {type(network).__name__} is no "

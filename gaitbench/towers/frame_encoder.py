@@ -195,7 +195,12 @@ class FrameEncoder(nn.Module):
     def encode(self, crops: Tensor, ratio: Tensor | None) -> tuple[Tensor, Tensor]:
         """Bring crops ``[K, 3, H, W]`` to size and encode them: ``[K, D, h, w]`` and ``[K, L*D, h, w]``."""
         pixels = fit_frame(crops, self.config.image_px, ratio, form=self.config.rgb_form)
-        features = self.tower(pixels)
+        if self.config.is_image_trained:
+            # Towers that are trained here are small, and attention in half precision is slow backwards on a CPU.
+            with torch.autocast(pixels.device.type, enabled=False):
+                features = self.tower(pixels)
+        else:
+            features = self.tower(pixels)
         return features.last, features.layers
 
     def raw_batch(self, x: Tensor, ratio: Tensor | None = None) -> GaitBatch:

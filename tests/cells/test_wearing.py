@@ -1,6 +1,7 @@
 """A model that tells people apart, asked for attributes: it wears the head and trains without flips."""
 
 import sys
+import types
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,15 +11,17 @@ import torch
 
 from gaitbench.cells.cell import Cell, resolve_cell
 from gaitbench.cells.wearing import OPEN_POINTS, PAPER, head_overrides, preset_for_head
-from gaitbench.errors import DatasetError, ProtocolError, UsageError
+from gaitbench.embed_source import open_model
+from gaitbench.errors import DatasetError, PluginError, ProtocolError, UsageError
+from gaitbench.hookspecs import hookimpl
 from gaitbench.leaderboard import add, check, from_folders, show
 from gaitbench.protocol import Protocol
 from gaitbench.quarantine import PluginInfo
 from gaitbench.recipe import AugmentConfig, ClipConfig, OptimizerConfig, Preset, Recipe, Stage
 from gaitbench.registry import Registry, build_registry
 from gaitbench.results import RunRecord, same_result
-from gaitbench.runner import RunResult, load_trained, plan, run, run_cell
-from gaitbench.specs import ModelSpec, ProtocolSpec
+from gaitbench.runner import RunResult, ScoredOn, load_trained, plan, run, run_cell
+from gaitbench.specs import MetricSpec, ModelSpec, ProtocolSpec
 from gaitbench.testing import synthetic_batch
 from gaitbench.with_attributes import WithAttributes
 
@@ -69,7 +72,7 @@ def test_a_record_of_what_was_told(record: RunRecord) -> None:
     assert record.model.open_points == OPEN_POINTS
     assert record.model.decides == "threshold"
     assert record.model.plugin == "gaitbench-tiny"
-    assert "attribute head, flat batches, no flips" in record.model.note
+    assert "with the attribute head: flat batches, nothing mirrored" in record.model.note
     assert set(record.evidence) == {"answers", "sequences", "classes"}
     by_place = {(score.metric, score.group): score for score in record.scores}
     whole = by_place["ma_onehot5", "all"]
@@ -168,7 +171,7 @@ def test_patterns_of_dropped_modules_go_with_them() -> None:
     assert kept.optimizer.no_decay == ("backbone.*.bias",)
     assert (kept.freeze, kept.loss_weights) == ((), {})
     assert found.recipe.precision == "bf16-mixed"
-    assert found.note == "own; attribute head, flat batches, no flips"
+    assert found.note == "own; with the attribute head: flat batches, nothing mirrored"
     paper = preset_for_head(spec, Deep, tiny_plugin.TinyConfig, preset, "paper-wide")
     assert paper.recipe.stages == (PAPER,)
     assert PAPER.augment == AugmentConfig()
@@ -217,3 +220,32 @@ def test_data_without_attributes(registry: Registry, tmp_path: Path, monkeypatch
     with pytest.raises(DatasetError, match="declare no attributes"):
         run_cell(NET, tmp_path / "runs", registry=registry)
     assert not (tmp_path / "runs" / "trainings").exists()
+
+
+def test_its_run_is_known_by_the_models_name(result: RunResult, registry: Registry) -> None:
+    name, model = open_model(None, result.folders[0], registry)
+    assert name == "tiny-net"
+    assert isinstance(model, WithAttributes)
+    assert model.model_inside is model.backbone
+
+
+def test_metrics_of_distances_are_refused_before_training(tmp_path: Path) -> None:
+    module = types.ModuleType("half")
+    module.api_version = 1  # type: ignore[attr-defined]
+    half = MetricSpec(name="half", title="Half", target="gaitbench.metrics.rank_k:rank_k", tasks=("attribute",))
+    module.gaitbench_register = hookimpl(lambda registry: registry.add(half))  # type: ignore[attr-defined]
+    registry = build_registry([])
+    for name, plugin in (("tiny", tiny_plugin), ("half", module)):
+        info = PluginInfo(name=name, distribution=f"gaitbench-{name}", version="0.1", target=name)
+        registry.load_plugin(info, lambda plugin=plugin: plugin)
+    with pytest.raises(PluginError, match="half: further metrics are computed from distances"):
+        run_cell(NET, tmp_path, registry=registry)
+    assert not (tmp_path / "trainings").exists()
+
+
+def test_trained_on_one_dataset_and_told_of_another(registry: Registry, tmp_path: Path) -> None:
+    record = run_cell(NET.model_copy(update={"scored_on": ScoredOn(dataset="other")}), tmp_path, registry=registry)
+    assert record.data.trained_on is not None
+    assert (record.data.name, record.data.trained_on.name) == ("other", "tiny")
+    # The majority is that of the training data.
+    assert all(score.majority is not None for score in record.scores)
