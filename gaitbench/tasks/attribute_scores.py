@@ -22,7 +22,6 @@ Axes: N sequences, A attributes, S classes of all attributes, L labels, B resamp
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -52,13 +51,6 @@ BY_ATTRIBUTE = "/attribute="
 
 Floats = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
-
-
-class _Reference(NamedTuple):
-    """What two simple answers score."""
-
-    chance: float
-    majority: float | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,27 +84,17 @@ def scores_of_answers(tables: dict[str, pa.Table]) -> tuple[Score, ...]:
     """
     sheet = AnswerSheet.read(tables)
     weights = _weights(sheet, sheet.bootstrap.resamples, sheet.bootstrap.seed)
-    alone = np.ones((1, weights.shape[1]))
     majority = _majority(sheet)
     everybody = np.ones(len(sheet.sequence), dtype=np.bool_)
-    scores: list[Score] = []
-    for name, members in {EVERYBODY: everybody, **sheet.groups}.items():
-        told = _Told(sheet, members)
-        simple = {n.metric: float(n.samples[0]) for n in _Told(majority, members).numbers(alone)} if majority else {}
-        guessed = told.chance()
-        for number in told.numbers(weights):
-            reference = _Reference(guessed[number.metric], simple.get(number.metric))
-            scores.append(_score(number, name, told, reference))
+
+    def of(group: str, members: BoolArray, attribute: int | None = None) -> list[Score]:
+        simple = None if majority is None else _Told(majority, members, attribute)
+        return list(_scores(group, _Told(sheet, members, attribute), simple, weights))
+
+    scores = [score for name, members in {EVERYBODY: everybody, **sheet.groups}.items() for score in of(name, members)]
     # Of all sequences alone: a table of every group by every attribute would have more numbers than readers.
     for at, attribute in enumerate(sheet.attributes):
-        told = _Told(sheet, everybody, at)
-        simple = (
-            {n.metric: float(n.samples[0]) for n in _Told(majority, everybody, at).numbers(alone)} if majority else {}
-        )
-        guessed = told.chance()
-        for number in told.numbers(weights):
-            reference = _Reference(guessed[number.metric], simple.get(number.metric))
-            scores.append(_score(number, f"{EVERYBODY}{BY_ATTRIBUTE}{attribute.name}", told, reference))
+        scores += of(f"{EVERYBODY}{BY_ATTRIBUTE}{attribute.name}", everybody, at)
     return tuple(scores)
 
 
@@ -173,25 +155,29 @@ def _majority(sheet: AnswerSheet) -> AnswerSheet | None:
     return dataclasses.replace(sheet, prediction=prediction, positive=positive)
 
 
-def _score(number: _Number, group: str, told: "_Told", reference: _Reference) -> Score:
-    low = high = None
-    if number.samples.size > 1:
-        low, high = percentile_interval(number.samples[1:])
-    return Score(
-        metric=number.metric,
-        group=group,
-        value=float(number.samples[0]),
-        ci_low=low,
-        ci_high=high,
-        chance=reference.chance,
-        majority=reference.majority,
-        num_probes=told.num_sequences,
-        num_counted=number.num_counted,
-        num_absent=told.num_sequences - told.num_asked,
-        num_excluded=told.num_unknown,
-        num_labels=number.num_labels,
-        num_labels_empty=number.num_labels_empty,
-    )
+def _scores(group: str, told: "_Told", simple: "_Told | None", weights: Floats) -> Iterator[Score]:
+    """Every number of a group beside what guessing and the majority score."""
+    chance = told.chance()
+    alone = {} if simple is None else {n.metric: float(n.samples[0]) for n in simple.numbers(weights[:1])}
+    for number in told.numbers(weights):
+        low = high = None
+        if number.samples.size > 1:
+            low, high = percentile_interval(number.samples[1:])
+        yield Score(
+            metric=number.metric,
+            group=group,
+            value=float(number.samples[0]),
+            ci_low=low,
+            ci_high=high,
+            chance=chance[number.metric],
+            majority=alone.get(number.metric),
+            num_probes=told.num_sequences,
+            num_counted=number.num_counted,
+            num_absent=told.num_sequences - told.num_asked,
+            num_excluded=told.num_unknown,
+            num_labels=number.num_labels,
+            num_labels_empty=number.num_labels_empty,
+        )
 
 
 class _Told:
