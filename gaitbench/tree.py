@@ -21,11 +21,14 @@ from typing import ClassVar
 from gaitbench.card import Attribute, DatasetCard, LeftOut, StreamInfo
 from gaitbench.dataset import BuilderOptions, DatasetBuilder
 from gaitbench.errors import DatasetError
+from gaitbench.reading.ahead import announce
 from gaitbench.sequence import Absent, Frames, SequenceInfo
 from gaitbench.specs import DatasetSpec
 
 __all__ = ["Layout", "StreamFiles", "TreeBuilder", "TreeOptions"]
 
+_AHEAD = 4
+"""Sequences whose files are on their way from the disk while one is read."""
 _EXAMPLES = 5
 _PROBED = 50
 """Leaf folders that are looked into to tell which streams a source has."""
@@ -178,8 +181,13 @@ class TreeBuilder(DatasetBuilder):
             raise DatasetError(
                 f"{self.spec.name}: {self.source} has no {modality}, only {', '.join(sorted(self._streams))}"
             ) from None
-        for info in sequences:
-            yield self.read(self._folder(info, files), files)
+        folders = [self._folder(info, files) for info in sequences]
+        for folder in folders[:_AHEAD]:
+            announce(folder, files.pattern)
+        for number, folder in enumerate(folders):
+            if number + _AHEAD < len(folders):
+                announce(folders[number + _AHEAD], files.pattern)
+            yield self.read(folder, files)
 
     def left_out(self) -> Sequence[LeftOut]:
         """Files and folders of the source that the layout does not name."""
