@@ -19,7 +19,7 @@ from gaitbench.board import Board, Cell, Column, Denominator, ExtraColumn, Row, 
 from gaitbench.errors import RecordError
 from gaitbench.metrics.bootstrap import percentile_interval
 from gaitbench.protocol import Protocol
-from gaitbench.reported import reported_rows
+from gaitbench.reported import reported_elsewhere, reported_rows
 from gaitbench.results import RunRecord, Score
 from gaitbench.tasks.attribute_evidence import EVERYBODY, is_about_attributes
 from gaitbench.tasks.scores import rank_1_samples
@@ -133,13 +133,14 @@ def _section(runs: list[Finished], extra: Sequence[ExtraColumn]) -> Section:
         columns=columns,
         denominators=_denominators(first, groups) if labels is None else attribute_denominators(first, columns),
         rows=rows,
-        partial_rows=tuple(sorted(aside, key=lambda row: (row.model, row.preset))),
+        partial_rows=tuple(sorted(aside, key=lambda row: (row.model, row.configured))),
         reported=reported_rows(
             protocol,
             groups if labels is None else (EVERYBODY,),
             first.task,
             trained_on=data.trained_on.name if data.trained_on is not None else "",
         ),
+        reported_elsewhere=reported_elsewhere(protocol, first.task) if data.trained_on is None else (),
         trained_on=data.trained_on,
         labels=labels,
         uses_labels=first.uses_labels,
@@ -220,6 +221,8 @@ def _measured(
         extra={column.title: column.value(first) for column in extra},
         towers=model.towers,
         decides=model.decides,
+        # Of equal configurations, what only some runs name is what the preset has anyway.
+        changes=tuple(text for text in model.changes if all(text in record.model.changes for record in records)),
     )
     return _Measured(row, samples[columns[0].key])
 
@@ -297,7 +300,7 @@ def _ranked(measured: list[_Measured]) -> tuple[Row, ...]:
         cell = next(iter(found.row.cells.values()))
         return -1.0 if cell.value is None else cell.value
 
-    measured = sorted(measured, key=lambda found: (-value(found), found.row.model, found.row.preset))
+    measured = sorted(measured, key=lambda found: (-value(found), found.row.model, found.row.configured))
     rows = []
     for found in measured:
         ahead = sum(_is_ahead(other, found) for other in measured)

@@ -266,7 +266,8 @@ def prepare(
         skip_broken: Leave sequences with broken or missing files out instead of stopping at the end.
 
     Raises:
-        GaitbenchError: As :func:`load`; an :class:`gaitbench.errors.OutputError` when ``out`` cannot be written.
+        GaitbenchError: As :func:`load`; an :class:`gaitbench.errors.OutputError` when ``out`` cannot be written. A
+            folder that was finished before and damaged since is told, with the file and the next step.
     """
     from gaitbench.registry import load_registry
     from gaitbench.specs import DatasetSpec
@@ -286,6 +287,7 @@ def prepare(
         options=options,
         workers=workers,
         skip_broken=skip_broken,
+        is_checked=True,
     )
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from gaitbench.board import Column, Denominator, LabelSpace
 from gaitbench.results import RunRecord
 from gaitbench.tasks.attribute_evidence import EVERYBODY
-from gaitbench.tasks.attribute_scores import BY_ATTRIBUTE, attribute_samples
+from gaitbench.tasks.attribute_scores import BY_ATTRIBUTE, BY_CLASS, attribute_samples
 
 __all__ = ["attribute_columns", "attribute_denominators", "attribute_resamples", "label_space"]
 
@@ -22,12 +22,15 @@ _OF_LABELS = {
     "Jaccard": "acc_jaccard",
 }
 _OF_CLASSES = {"mA of classes": "ma_classes", "accuracy of classes": "class_accuracy"}
+_OF_ONE = {"macro precision": "precision_macro", "macro recall": "recall_macro", "macro F1": "f1_macro"}
+"""What work on a single attribute, such as screening, reports besides."""
 
 
 def label_space(record: RunRecord) -> LabelSpace:
     """What is told of each sequence."""
     everybody = [score for score in record.scores if score.group == EVERYBODY]
-    attributes = [score.group.partition(BY_ATTRIBUTE)[2] for score in record.scores if BY_ATTRIBUTE in score.group]
+    parts = [score.group.partition(BY_ATTRIBUTE)[2] for score in record.scores if BY_ATTRIBUTE in score.group]
+    attributes = [part.partition(BY_CLASS)[0] for part in parts]
     return LabelSpace(
         attributes=tuple(dict.fromkeys(attributes)),
         encodings=tuple(_encodings(record)),
@@ -50,10 +53,18 @@ def attribute_columns(record: RunRecord, groups: tuple[str, ...]) -> tuple[Colum
         for title, metric in _OF_LABELS.items()
     ]
     columns += [_column(title, metric, EVERYBODY) for title, metric in _OF_CLASSES.items()]
+    names = label_space(record).attributes
+    if len(names) == 1:
+        columns += [_column(title, metric, EVERYBODY) for title, metric in _OF_ONE.items()]
     headline = columns[0].metric
+    # Those of the protocol in its order, then conditions.
+    groups = tuple(dict.fromkeys([*groups, *(s.group for s in record.scores if BY_ATTRIBUTE not in s.group)]))
     columns += [_column(group, headline, group, table="groups") for group in groups if group != EVERYBODY]
-    for name in label_space(record).attributes:
+    for name in names:
         columns.append(_column(name, "ma_classes", f"{EVERYBODY}{BY_ATTRIBUTE}{name}", table="attributes"))
+    for score in record.scores if len(names) == 1 else ():
+        if cls := score.group.partition(BY_CLASS)[2]:
+            columns.append(_column(f"{score.metric} {cls}", score.metric, score.group, table="classes"))
     return tuple(columns)
 
 
@@ -82,8 +93,13 @@ def attribute_denominators(record: RunRecord, columns: tuple[Column, ...]) -> tu
 
 
 def _encodings(record: RunRecord) -> list[str]:
-    found = (re.fullmatch(r"f1_((?:onehot|binary)\d+)", score.metric) for score in record.scores)
-    return list(dict.fromkeys(match[1] for match in found if match))
+    """Label vectors; without an attribute of two classes the second one is the first one again."""
+    found = (re.fullmatch(r"f1_((?:onehot|binary)(\d+))", score.metric) for score in record.scores)
+    by_size: dict[str, str] = {}
+    for match in found:
+        if match:
+            by_size.setdefault(match[2], match[1])
+    return list(by_size.values())
 
 
 def _column(title: str, metric: str, group: str, table: str = "main") -> Column:

@@ -21,7 +21,8 @@ HOW_TO_READ_ATTRIBUTES = (
         "mA is the mean over labels of (TPR + TNR) / 2, without labels that nobody or everybody has; F1, precision, "
         "recall and Jaccard are means over sequences, empty ones counted as 0; ACC is the share of right cells of the "
         "label matrix. *mA of classes* is the mean over attributes of the mean recall of their classes, from the most "
-        "likely class alone. The records hold the other variants."
+        "likely class alone, as are macro precision, recall and F1 and the sensitivity and specificity of each class "
+        "against the others. The records hold the other variants."
     ),
     (
         "*decides* says how logits became labels: `threshold` tells each label whose probability is above 0.5, so "
@@ -44,7 +45,11 @@ ATTRIBUTES_REPORTED = (
 )
 """Above reported numbers of attributes."""
 
-TABLE_TITLES = {"groups": "mA by probe group", "attributes": "mA of classes by attribute"}
+TABLE_TITLES = {
+    "groups": "mA by probe group",
+    "attributes": "mA of classes by attribute",
+    "classes": "Sensitivity and specificity by class",
+}
 """Tables below the main one."""
 
 

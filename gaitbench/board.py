@@ -10,7 +10,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from gaitbench.dated import Dated
-from gaitbench.reported import ReportedRow
+from gaitbench.reported import ReportedElsewhere, ReportedRow
 from gaitbench.results import RunRecord, TrainedOn
 from gaitbench.towers.config import TowerInfo
 
@@ -47,7 +47,7 @@ class Column(_Part):
     higher_is_better: bool = True
     """Direction of "good"."""
     table: str = "main"
-    """Which table it stands in: ``main``, ``groups``, ``gaps`` or ``attributes``."""
+    """Which table it stands in: ``main``, ``groups``, ``gaps``, ``attributes`` or ``classes``."""
 
 
 class Cell(Dated, _Part):
@@ -72,7 +72,7 @@ class Cell(Dated, _Part):
 class Row(Dated, _Part):
     """One configured model."""
 
-    later_fields = frozenset({"towers", "decides"})
+    later_fields = frozenset({"towers", "decides", "changes"})
 
     model: str
     """Name; with what was appended to its embeddings, where something was."""
@@ -112,6 +112,13 @@ class Row(Dated, _Part):
     """Encoders of others that it borrowed; the tables name those that are not the published ones."""
     decides: str = ""
     """How its attribute logits became labels; empty where none are told."""
+    changes: tuple[str, ...] = ()
+    """What was set otherwise than in the preset, such as ``has_text=false``."""
+
+    @property
+    def configured(self) -> str:
+        """The preset and what was changed in it, for tables."""
+        return ", ".join((self.preset, *self.changes))
 
 
 class Denominator(_Part):
@@ -147,7 +154,7 @@ class LabelSpace(_Part):
 class Section(Dated, _Part):
     """Rows that may be compared with each other."""
 
-    later_fields = frozenset({"trained_on", "labels", "uses_labels"})
+    later_fields = frozenset({"trained_on", "labels", "uses_labels", "reported_elsewhere"})
 
     task: str
     task_version: int
@@ -175,6 +182,8 @@ class Section(Dated, _Part):
     """Off the ranking: something that the protocol needs was missing."""
     reported: tuple[ReportedRow, ...] = ()
     """Read in papers, never measured here."""
+    reported_elsewhere: tuple[ReportedElsewhere, ...] = ()
+    """Read in papers, of other data; nothing here can be compared with them."""
     trained_on: TrainedOn | None = None
     """Other data that all rows were trained on; None where they were trained on the training part of these."""
     labels: LabelSpace | None = None

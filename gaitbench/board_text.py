@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from gaitbench.attribute_text import ATTRIBUTES_REPORTED, HOW_TO_READ_ATTRIBUTES, TABLE_TITLES, about_labels
 from gaitbench.board import Board, Cell, Column, Row, Section
+from gaitbench.reported import ReportedElsewhere
 from gaitbench.reported_text import reported_notes, reported_table
 from gaitbench.results import TrainedOn
 
@@ -83,7 +84,7 @@ def index_markdown(boards: Sequence[tuple[str, Board]]) -> str:
             best = section.rows[0] if section.rows else None
             title = f"[{_title(board.task, section)}]({folder}/README.md)"
             about = f"{section.dataset_version}, {' + '.join(section.modalities)}"
-            leader = f"{best.model} ({best.preset})" if best else "no complete run"
+            leader = f"{best.model} ({best.configured})" if best else "no complete run"
             value = _percent(best.cells[section.headline].value) if best else ""
             rows.append([title, about, str(len(section.rows)), leader, value])
     has_labels = any(section.labels for _, board in boards for section in board.sections)
@@ -108,12 +109,12 @@ def board_text(board: Board) -> str:
         if len(board.sections) > 1:
             title += f", {' + '.join(section.modalities)}"
         lines += [title, *_about(section, with_options=False), *_aligned(head, rows)]
-        for table in ("groups", "attributes"):
+        for table in ("groups", "attributes", "classes"):
             for label, group_head, group_rows in _tables_by(section, table):
                 title = _TABLES[table] if section.labels is None else TABLE_TITLES[table]
                 lines += ["", f"{title}{label and f', {label}'}", *_aligned(group_head, group_rows)[1:]]
         shown = (*section.rows, *section.partial_rows)
-        if notes := [f"{row.model} ({row.preset}): {note}" for row in shown for note in _run_notes(row)]:
+        if notes := [f"{row.model} ({row.configured}): {note}" for row in shown for note in _run_notes(row)]:
             lines += ["", *dict.fromkeys(notes)]
         if section.partial_rows:
             lines += ["", "Partial, off the ranking:", *_aligned(*_rows_table(section, section.partial_rows, "main"))]
@@ -122,6 +123,9 @@ def board_text(board: Board) -> str:
             lines += [ATTRIBUTES_REPORTED] if section.labels else []
             lines += _aligned(*reported_table(section.reported, _reported_groups(section)))
             lines += ["", *reported_notes(section.reported)]
+        for other in section.reported_elsewhere:
+            lines += ["", *_elsewhere(section, other)]
+            lines += [*_aligned(*reported_table(other.rows, other.groups)), "", *reported_notes(other.rows)]
         lines.append("")
     return "\n".join(lines).rstrip()
 
@@ -142,6 +146,11 @@ def _section_markdown(section: Section) -> list[str]:
         lines += ["", "### Reported", "", _REPORTED if section.labels is None else ATTRIBUTES_REPORTED, ""]
         lines += _markdown(*reported_table(section.reported, _reported_groups(section)))
         lines += ["", *(f"- {note}" for note in reported_notes(section.reported))]
+    for other in section.reported_elsewhere:
+        title, *said = _elsewhere(section, other)
+        lines += ["", f"### {title}", "", " ".join(said), ""]
+        lines += _markdown(*reported_table(other.rows, other.groups))
+        lines += ["", *(f"- {note}" for note in reported_notes(other.rows))]
     lines += ["", "### Denominators", "", *_markdown(*_denominators(section))]
     if notes := [note for row in (*section.rows, *section.partial_rows) for note in _row_notes(row)]:
         lines += ["", "### Notes on models", "", *(f"- {note}" for note in dict.fromkeys(notes))]
@@ -153,6 +162,13 @@ _TABLES = {
     "gaps": "Rank-1 by angle between probe and gallery view, mean over groups",
 }
 """Tables below the main one."""
+
+
+def _elsewhere(section: Section, other: ReportedElsewhere) -> list[str]:
+    """What stands above reported numbers of other data; the title first."""
+    title = f"Reported of other data: {other.title}"
+    known = [] if section.labels is None else [ATTRIBUTES_REPORTED]
+    return [title, f"Not comparable with what was measured on {section.dataset}: other people, other labels.", *known]
 
 
 def _reported_groups(section: Section) -> tuple[str, ...]:
@@ -250,7 +266,7 @@ def _rows_table(section: Section, rows: Iterable[Row], table: str) -> tuple[list
         [
             _rank(row),
             row.model + (" *(trivial)*" if row.is_trivial else ""),
-            row.preset,
+            row.configured,
             row.fidelity,
             str(len(row.seeds)),
             *(_cell(row.cells[column.key], column.key == section.headline) for column in columns),
@@ -271,7 +287,7 @@ def _tables_by(section: Section, table: str) -> Iterator[tuple[str, list[str], l
         chosen = [column for column in columns if column.directions == directions]
         label = " ".join(directions)
         head = ["model", "preset", *(column.title.removesuffix(label).strip() for column in chosen)]
-        rows = [[row.model, row.preset, *(_cell(row.cells[c.key], False) for c in chosen)] for row in section.rows]
+        rows = [[row.model, row.configured, *(_cell(row.cells[c.key], False) for c in chosen)] for row in section.rows]
         first = section.rows[0]
         rows.append(["*chance*", "", *(_percent(first.cells[c.key].chance) for c in chosen)])
         if any(first.cells[c.key].majority is not None for c in chosen):
@@ -291,7 +307,7 @@ def _denominators(section: Section) -> tuple[list[str], list[list[str]]]:
 
 
 def _row_notes(row: Row) -> list[str]:
-    name = f"{row.model} ({row.preset}, {row.plugin})"
+    name = f"{row.model} ({row.configured}, {row.plugin})"
     return [f"{name}: {text}" for text in (*_run_notes(row), *row.open_points)]
 
 

@@ -265,6 +265,16 @@ ATTRIBUTE_PROTOCOLS = (
         "MA-Gait, attributes: the user's own division, as none is published",
         "IEEE TIFS 19, 2024",
     ),
+    *(
+        _protocol(
+            f"scoliosis1k-{ratio}",
+            f"scoliosis1k:SCOLIOSIS1K_{ratio}",
+            f"Scoliosis1K, screening: the authors' list {ratio}",
+            "Zhou et al., MICCAI 2024",
+            dataset="scoliosis1k",
+        )
+        for ratio in ("112", "114", "118", "1116")
+    ),
 )
 """Divisions for attributes, by which nobody is identified."""
 

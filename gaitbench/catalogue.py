@@ -30,6 +30,7 @@ _NAMES: dict[str, dict[str, tuple[str, ...]]] = {
             "two-stream",
         ),
     },
+    "gaitbench-clipgar": {"model": ("clipgar",)},
     "gaitbench-lidar": {
         "model": ("lidargait++",),
         "dataset": ("freegait", "mmgait", "sustech1k"),

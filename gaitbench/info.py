@@ -119,8 +119,11 @@ def _num_flops(model: "GaitModel") -> int | None:
 
     if isinstance(model, ClosedFormModel):
         return None
+    model.eval()
     with weights_left_out():
-        return count_flops(model.eval(), synthetic_batch(model.inputs, num_sequences=1, num_frames=FLOPS_FRAMES))
+        # Sequences are embedded by the model as training leaves it, such as LMGait without its text tower.
+        model.seal()
+        return count_flops(model, synthetic_batch(model.inputs, num_sequences=1, num_frames=FLOPS_FRAMES))
 
 
 def _why_unknown(registry: Registry, name: str, kind: str | None, reasons: list[str]) -> str:

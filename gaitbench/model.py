@@ -27,6 +27,7 @@ __all__ = [
     "GaitOutput",
     "InputSpec",
     "attributes_of",
+    "clips_of",
     "labels_of",
     "logits_of",
 ]
@@ -256,6 +257,28 @@ def attributes_of(batch: GaitBatch) -> Tensor:
     if batch.attributes is None:
         raise ModelError("losses need attributes, and this batch has none; train on data whose card declares some")
     return batch.attributes
+
+
+def clips_of(batch: GaitBatch, modality: str) -> tuple[Tensor, Tensor]:
+    """Take the clips of one raster modality out of a batch.
+
+    Args:
+        batch: Any batch.
+        modality: The stream that the model reads.
+
+    Returns:
+        Clips ``[N, C, T, H, W]`` as they are, and the real frames of each ``[N]``.
+
+    Raises:
+        ModelError: The batch does not hold the modality.
+        ShapeError: The clips are not ``[N, C, T, H, W]``.
+    """
+    if modality not in batch.inputs:
+        raise ModelError(f"the batch holds {', '.join(batch.inputs) or 'nothing'}, but the model reads {modality}")
+    clips = batch.inputs[modality]
+    if clips.dim() != 5:
+        raise ShapeError(f"clips must be [N, C, T, H, W], got {list(clips.shape)}")
+    return clips, batch.num_frames[modality]
 
 
 def labels_of(batch: GaitBatch) -> Tensor:

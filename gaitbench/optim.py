@@ -138,9 +138,9 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Op
         case "sgd":
             return torch.optim.SGD(options, lr=config.lr, momentum=config.momentum)
         case "adam":
-            return torch.optim.Adam(options, lr=config.lr, betas=(config.momentum, 0.999))
+            return torch.optim.Adam(options, lr=config.lr, betas=(config.momentum, 0.999), eps=config.eps)
         case "adamw":
-            return torch.optim.AdamW(options, lr=config.lr, betas=(config.momentum, 0.999))
+            return torch.optim.AdamW(options, lr=config.lr, betas=(config.momentum, 0.999), eps=config.eps)
 
 
 def set_rates(

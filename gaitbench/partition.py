@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, NonNegativeInt, PositiveInt
+from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt
 
 from gaitbench.errors import DatasetError
 
@@ -42,8 +42,12 @@ class OfficialList(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
 
     num: PositiveInt
     """Its entries."""
-    sha256: str
-    """Of its entries, as :func:`list_digest` counts it."""
+    sha256: str = Field(pattern="^[0-9a-f]{1,64}$")
+    """Of its entries, as :func:`list_digest` counts it; its first digits, where no more are known."""
+
+    def has_digest(self, sha256: str) -> bool:
+        """Tell whether a list with this digest is the published one."""
+        return sha256.startswith(self.sha256)
 
 
 class GivenList(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):

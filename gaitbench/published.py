@@ -22,6 +22,7 @@ __all__ = [
     "PublishedNumber",
     "printed_metric",
     "published",
+    "published_elsewhere",
     "published_for",
     "published_key",
 ]
@@ -91,6 +92,8 @@ class _Places(BaseModel):
     beside: dict[str, tuple[_Place, ...]]
     """Protocol to what stands beside it."""
     nowhere: tuple[_Place, ...]
+    elsewhere: dict[str, dict[str, tuple[str, ...]]] = {}
+    """Protocol of data of which nothing is published, and task, to protocols whose numbers a reader may want to see."""
 
 
 class _Row(BaseModel):
@@ -217,7 +220,31 @@ def printed_metric(number: PublishedNumber, protocol: Protocol, groups: Sequence
     return PrintedMetric(metric, known[group]) if group in known else None
 
 
-_ATTRIBUTE_METRICS = {"f1": "f1", "ma": "ma", "precision": "precision", "recall": "recall", "acc": "acc_elementwise"}
+def published_elsewhere(protocol: Protocol, task: str) -> tuple[str, ...]:
+    """Names of the protocols whose numbers are shown below a table, though they are of other data.
+
+    Args:
+        protocol: The one that the table was measured under.
+        task: Of the table.
+
+    Example:
+        >>> from gaitbench.walkers.protocol import WALKERS
+        >>> published_elsewhere(WALKERS, "attribute"), published_elsewhere(WALKERS, "identity")
+        (('ra-gar', 'ma-gait'), ())
+    """
+    return _places().elsewhere.get(protocol.name, {}).get(task, ())
+
+
+_ATTRIBUTE_METRICS = {
+    "f1": "f1",
+    "ma": "ma",
+    "precision": "precision",
+    "recall": "recall",
+    "acc": "acc_elementwise",
+    "accuracy": "class_accuracy",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+}
 """What papers call the numbers of attributes; on which label vector they were scored is not in the name."""
 
 

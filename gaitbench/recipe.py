@@ -95,6 +95,8 @@ class OptimizerConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docs
     """Learning rate at the start, after warm-up."""
     momentum: NonNegativeFloat = 0.9
     """SGD's momentum, Adam's first beta, unless the schedule cycles it."""
+    eps: PositiveFloat = 1e-8
+    """What Adam adds to the root of its second moment."""
     weight_decay: NonNegativeFloat = 5e-4
     """Weight decay."""
     lr_scale: dict[str, PositiveFloat] = Field(default_factory=dict)

@@ -6,9 +6,11 @@ from itertools import groupby
 from pydantic import BaseModel, ConfigDict, Field
 
 from gaitbench.protocol import Protocol
-from gaitbench.published import PrintedMetric, PublishedNumber, printed_metric, published_for
+from gaitbench.published import PrintedMetric, PublishedNumber, printed_metric, published_elsewhere, published_for
+from gaitbench.registry import load_registry
+from gaitbench.specs import ProtocolSpec
 
-__all__ = ["ReportedRow", "reported_rows"]
+__all__ = ["ReportedElsewhere", "ReportedRow", "reported_elsewhere", "reported_rows"]
 
 
 class ReportedRow(BaseModel):
@@ -34,6 +36,46 @@ class ReportedRow(BaseModel):
     """Our arithmetic mean over the section's groups; None unless all are given."""
     note: str = ""
     """What a reader must know."""
+
+
+class ReportedElsewhere(BaseModel):
+    """Numbers of other data, for a reader to see; nothing measured can be compared with them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    protocol: str
+    """Name of the protocol that they stand beside."""
+    title: str
+    """Its title."""
+    groups: tuple[str, ...]
+    """Its probe groups."""
+    rows: tuple[ReportedRow, ...]
+    """Best first."""
+
+
+def reported_elsewhere(protocol: Protocol, task: str) -> tuple[ReportedElsewhere, ...]:
+    """Collect what was published on other data, where nothing can be published on these.
+
+    Args:
+        protocol: The one that the table was measured under.
+        task: Of the table.
+
+    Example:
+        >>> from gaitbench.walkers.protocol import WALKERS
+        >>> [(found.protocol, found.rows[0].model) for found in reported_elsewhere(WALKERS, "attribute")]
+        [('ra-gar', 'CLIP-GAR'), ('ma-gait', 'CLIP-GAR')]
+    """
+    found = []
+    for name in published_elsewhere(protocol, task):
+        spec = load_registry().get("protocol", name)
+        assert isinstance(spec, ProtocolSpec)
+        other = load_registry().load(spec)
+        assert isinstance(other, Protocol)
+        groups = tuple(other.probes)
+        found.append(
+            ReportedElsewhere(protocol=name, title=other.title, groups=groups, rows=reported_rows(other, groups, task))
+        )
+    return tuple(found)
 
 
 def reported_rows(

@@ -168,7 +168,7 @@ class AppendedAttributes(_Part):
 class ModelProvenance(Dated, _Part):
     """Which model."""
 
-    later_fields = frozenset({"towers", "decides", "appended"})
+    later_fields = frozenset({"towers", "decides", "appended", "changes"})
 
     name: str
     preset: str
@@ -190,6 +190,8 @@ class ModelProvenance(Dated, _Part):
     """How its attribute logits became labels; empty where none were asked for."""
     appended: AppendedAttributes | None = None
     """What was appended to its embeddings; None for nothing."""
+    changes: tuple[str, ...] = ()
+    """What was set otherwise than in the preset, such as ``has_text=false``."""
 
 
 class TrainingSummary(_Part):

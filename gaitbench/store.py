@@ -6,6 +6,7 @@
       datasets/NAME-VERSION-HASH/     HASH covers the options and, for real data, the state of the source folder
 """
 
+import functools
 import hashlib
 import json
 import os
@@ -14,15 +15,19 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from gaitbench.card import PreparedCard, ShardEntry, StreamInfo
 from gaitbench.dataset import BuilderOptions, DatasetBuilder, GaitDataset
 from gaitbench.dated import Dated
 from gaitbench.errors import DatasetError, PluginError, UsageError
 from gaitbench.hub.address import is_address
 from gaitbench.hub.opening import open_repository
+from gaitbench.modality import Modality
 from gaitbench.prepare import json_form, prepare
 from gaitbench.protocol import Protocol
 from gaitbench.registry import Registry, nearest
 from gaitbench.specs import DatasetSpec
+from gaitbench.storage.integrity import check_hashes, file_sha256
+from gaitbench.storage.shard import Shard
 
 __all__ = [
     "cache_root",
@@ -55,6 +60,7 @@ def open_or_prepare(
     options: Mapping[str, object] | None = None,
     workers: int | None = None,
     skip_broken: bool = False,
+    is_checked: bool = False,
 ) -> GaitDataset:
     """Open a dataset by name; what is missing of it is prepared first, with progress.
 
@@ -68,6 +74,7 @@ def open_or_prepare(
         options: Of the builder.
         workers: Processes; None for one per core.
         skip_broken: As for :func:`gaitbench.prepare.prepare`.
+        is_checked: Compare what was there before with its hashes, byte for byte unless it was not touched since.
 
     Raises:
         UnknownNameError: No such dataset.
@@ -77,7 +84,7 @@ def open_or_prepare(
     if is_address(name):
         if source is not None:
             raise UsageError(f"{name} says where its files are; leave {source} out (--data, --source, source=).")
-        return open_repository(
+        dataset = open_repository(
             name,
             cache_root(),
             modalities=modalities,
@@ -86,6 +93,7 @@ def open_or_prepare(
             workers=workers,
             skip_broken=skip_broken,
         )
+        return _checked(dataset) if is_checked else dataset
     spec = registry.get("dataset", name)
     assert isinstance(spec, DatasetSpec)
     wanted = _check_modalities(spec, modalities)
@@ -97,11 +105,14 @@ def open_or_prepare(
                     raise _missing_streams(spec, dataset, folder, missing)
                 options = {**dataset.card.options, **(options or {})}
                 break
-            return dataset
+            return _checked(dataset) if is_checked else dataset
     builder = make_builder(registry, spec, source, options)
     folder = root or _cache_folder(spec, builder)
-    if is_prepared(folder) and set(wanted) <= set((dataset := GaitDataset.open(folder)).modalities):
-        return dataset
+    if is_prepared(folder):
+        dataset = GaitDataset.open(folder)
+        dataset = _checked(dataset) if is_checked else dataset
+        if set(wanted) <= set(dataset.modalities):
+            return dataset
     return prepare(spec.target, builder.options, source, folder, wanted, workers=workers, skip_broken=skip_broken)
 
 
@@ -188,6 +199,24 @@ def _open(registry: Registry, spec: DatasetSpec, folder: Path, options: Mapping[
                 "leave the option out, or prepare another folder."
             )
     return dataset
+
+
+def _checked(dataset: GaitDataset) -> GaitDataset:
+    """The dataset.
+
+    Raises:
+        DatasetError: A file of it was altered after it was written.
+    """
+    card = PreparedCard.read(dataset.root)
+    for name, stream in card.prepared.items():
+        sha256_of = functools.partial(_sha256_of, dataset.root, stream.modality(name), card.streams[name])
+        check_hashes(dataset.root, stream.shards, sha256_of)
+    return dataset
+
+
+def _sha256_of(root: Path, modality: Modality, info: StreamInfo, entry: ShardEntry) -> str:
+    path = root / entry.path
+    return file_sha256(path) if entry.hashed == "bytes" else Shard.open(path, modality, info).file_sha256()
 
 
 def _later_defaults(registry: Registry, spec: DatasetSpec) -> dict[str, object]:

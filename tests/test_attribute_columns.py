@@ -4,14 +4,15 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from told import labelled, logits_for, record_told, tell
+from scored import protocol
+from told import NUM_TRAIN, SCHEMA, labelled, logits_for, record_told, tell
 
 from gaitbench.attribute_columns import attribute_columns, label_space
 from gaitbench.board import Cell
 from gaitbench.errors import RecordError
 from gaitbench.leaderboard import add, check, from_folders, from_records, show
 from gaitbench.results import Score, read_record, write_record
-from gaitbench.tasks import Evaluation
+from gaitbench.tasks import AttributeTask, EmbeddingSet, Evaluation
 from gaitbench.tasks.attribute_scores import attribute_samples
 
 MODELS = {"good": (0.3, (0, 1)), "fair": (1.2, (0,)), "same": (1.2, (0,)), "poor": (6.0, (0,))}
@@ -55,6 +56,40 @@ def test_columns_show_both_encodings(runs: list[Path]) -> None:
     (section,) = from_folders(runs).boards[0].sections
     row = section.rows[0]
     assert all(row.cells[column.key].value is not None for column in section.columns)
+
+
+def test_of_a_single_attribute_every_class_is_shown(tmp_path: Path) -> None:
+    rows = dataclasses.replace(labelled(), attributes=labelled().attributes[:, 1:2])
+    division = protocol().divide(rows, needs_train=False, needs_matches=False)
+    alone = AttributeTask(SCHEMA[1:2], num_train=NUM_TRAIN[2:6])
+    told = alone.evaluate({"x": EmbeddingSet(logits_for(labelled())[:, 2:6], rows)}, protocol(), division, bootstrap=20)
+    (section,) = from_folders([write(tmp_path, told)]).boards[0].sections
+    assert section.labels is not None
+    # No attribute has two classes, so that both label vectors are one.
+    assert (section.labels.attributes, section.labels.encodings) == (("pace",), ("onehot4",))
+    titles = [column.title for column in section.columns if column.table == "classes"]
+    assert titles[:2] == ["sensitivity slow", "specificity slow"]
+    assert titles[-1] == "specificity running"
+    main = [column.title for column in section.columns if column.table == "main"]
+    assert main[-3:] == ["macro precision", "macro recall", "macro F1"]
+    assert not [title for title in main if "binary" in title]
+    text = str(from_folders([tmp_path / section.rows[0].run_ids[0]]))
+    assert "Sensitivity and specificity by class" in text
+
+
+def test_published_tables_of_other_data_stand_below_those_of_walkers(tmp_path: Path) -> None:
+    proto = protocol(name="walkers")
+    told = tell(proto=proto, bootstrap=20)
+    folder = write(tmp_path, told, proto=proto)
+    (section,) = from_folders([folder]).boards[0].sections
+    assert section.reported == ()
+    assert [other.protocol for other in section.reported_elsewhere] == ["ra-gar", "ma-gait"]
+    add([folder], tmp_path / "board")
+    assert check(tmp_path / "board") == []
+    for text in (str(from_folders([folder])), (tmp_path / "board/attribute/small/README.md").read_text()):
+        for words in ("Reported of other data: RA-GAR", "MA-Gait", "CLIP-GAR", "65.57", "74.69", "Not comparable with"):
+            assert words in text, words
+        assert "may not have been scored on the same number of labels" in text
 
 
 def test_committed_tables_are_checked(runs: list[Path], tmp_path: Path) -> None:

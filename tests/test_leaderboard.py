@@ -6,6 +6,7 @@ import pytest
 from scored import evaluate, protocol, record_of
 
 from gaitbench.board import ExtraColumn
+from gaitbench.board_text import board_markdown
 from gaitbench.errors import RecordError
 from gaitbench.leaderboard import add, build, check, from_folders, from_records, show
 from gaitbench.results import read_record, write_record
@@ -134,6 +135,23 @@ def test_different_configurations_are_different_rows() -> None:
     wide = record.model_copy(update={"model": record.model.model_copy(update={"config": {"width": 16}})})
     [section] = from_records([record, wide]).boards[0].sections
     assert len(section.rows) == 2
+
+
+def test_rows_say_what_was_set_otherwise_than_in_the_preset() -> None:
+    record = record_of(evaluate(IdentityTask()), IdentityTask())
+    other = evaluate(IdentityTask(), noise=2.0)
+    model = record.model.model_copy(update={"config": {"width": 16}, "changes": ("width=16",)})
+    wide = record_of(other, IdentityTask(), model="gei").model_copy(update={"model": model, "run_id": "wide"})
+    [board] = from_records([record, wide]).boards
+    assert [row.configured for row in board.sections[0].rows] == ["quick", "quick, width=16"]
+    assert "| quick, width=16 |" in board_markdown(board)
+
+
+def test_what_the_preset_has_anyway_is_not_named_as_changed() -> None:
+    runs = [record_of(evaluate(IdentityTask(), seed=seed), IdentityTask(), seed=seed) for seed in (0, 1)]
+    named = runs[0].model.model_copy(update={"changes": ("width=8",)})
+    [section] = from_records([runs[0].model_copy(update={"model": named}), runs[1]]).boards[0].sections
+    assert [row.configured for row in section.rows] == ["quick"]
 
 
 def test_two_results_for_one_seed() -> None:

@@ -173,3 +173,10 @@ def test_impossible_schedules_are_refused() -> None:
         ScheduleConfig(name="onecycle", momentum_range=(0.85, 0.95))
     with pytest.raises(ValueError, match="must rise and stay below 1"):
         ScheduleConfig(name="cosine-cycle", momentum_range=(0.95, 0.85))
+
+
+def test_eps_reaches_adam() -> None:
+    for name in ("adam", "adamw"):
+        optimizer = build_optimizer(model(), OptimizerConfig(name=name, eps=1e-6))
+        assert {group["eps"] for group in optimizer.param_groups} == {1e-6}
+    assert build_optimizer(model(), OptimizerConfig(name="adam")).param_groups[0]["eps"] == 1e-8

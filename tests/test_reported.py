@@ -9,8 +9,9 @@ from gaitbench.builtin import ATTRIBUTE_PROTOCOLS, PROTOCOLS
 from gaitbench.protocol import Protocol
 from gaitbench.published import printed_metric, published, published_for
 from gaitbench.registry import build_registry
-from gaitbench.reported import ReportedRow, reported_rows
+from gaitbench.reported import ReportedRow, reported_elsewhere, reported_rows
 from gaitbench.reported_text import reported_table
+from gaitbench.walkers.protocol import WALKERS
 
 REGISTRY = build_registry([])
 ALL: dict[str, Protocol] = {spec.name: REGISTRY.load(spec) for spec in (*PROTOCOLS, *ATTRIBUTE_PROTOCOLS)}
@@ -85,6 +86,24 @@ def test_every_placed_number_is_understood(name: str) -> None:
     for number in published_for(protocol):
         if number.metric not in WITHOUT_SCORES:
             assert printed_metric(number, protocol, list(protocol.probes)), number
+
+
+def test_numbers_of_other_data_are_shown_for_the_walkers_attributes_alone() -> None:
+    found = reported_elsewhere(WALKERS, "attribute")
+    assert [(other.protocol, len(other.rows), other.groups) for other in found] == [
+        ("ra-gar", 18, ("all",)),
+        ("ma-gait", 6, ("all",)),
+    ]
+    assert found[0].rows[0].further == {
+        "f1/all": 76.0,
+        "precision/all": 77.4,
+        "recall/all": 74.74,
+        "acc_elementwise/all": 84.31,
+        "ma/all": 65.57,
+    }
+    assert reported_elsewhere(WALKERS, "identity") == reported_elsewhere(ALL["ra-gar"], "attribute") == ()
+    names = {name for tasks in PLACES["elsewhere"].values() for found in tasks.values() for name in found}
+    assert names <= PLACES["beside"].keys()
 
 
 def test_the_two_averages_of_ccpg_are_apart() -> None:

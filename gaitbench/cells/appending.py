@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from gaitbench.card import Attribute
-from gaitbench.errors import IncompleteDataError, UsageError
+from gaitbench.errors import DatasetError, IncompleteDataError, UsageError
 from gaitbench.metrics.label_encoding import label_encoding
 from gaitbench.results import AppendedAttributes
 from gaitbench.table import SequenceTable
@@ -102,6 +102,18 @@ class Appending:
     def determines(self) -> dict[str, Any]:
         """What the result depends on."""
         return self.provenance.model_dump(mode="json")
+
+    def check(self, table: SequenceTable) -> None:
+        """Stop where nothing can be appended to any sequence of a table.
+
+        Raises:
+            DatasetError: True attributes are asked for, and not one is known.
+        """
+        if self.predictor is None and not (table.attributes >= 0).any():
+            raise DatasetError(
+                "not one test sequence has a known attribute, so that there is nothing true to append; complete the "
+                "labels, or append predicted ones (--append-attributes predicted)"
+            )
 
     def append(self, embeddings: Tensor, table: SequenceTable) -> Tensor:
         """Append the label vector to every part.

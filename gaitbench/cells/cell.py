@@ -29,6 +29,7 @@ from gaitbench.seeding import derive_seed
 from gaitbench.specs import DatasetSpec, ModelSpec, TaskSpec
 from gaitbench.storage.bank import CacheMode
 from gaitbench.tasks import Task
+from gaitbench.towers.left_out import weights_left_out
 from gaitbench.with_attributes import HeadConfig
 
 T = TypeVar("T", bound=BaseModel)
@@ -295,8 +296,9 @@ def _check_modalities(dataset: DatasetSpec, modalities: tuple[str, ...], model: 
 
 
 def _built(model_class: type[GaitModel], config: BaseModel) -> GaitModel:
-    # What a model reads may depend on the configuration, so an instance is asked; its weights are never used.
-    with torch.random.fork_rng(devices=[]):
+    # What a model reads may depend on the configuration, so an instance is asked; its weights are never used, and those
+    # of others in it need not be at hand.
+    with torch.random.fork_rng(devices=[]), weights_left_out():
         return model_class(config)
 
 
@@ -402,4 +404,8 @@ def _checked(model: str, what: str, cls: type[T], values: Mapping[str, object]) 
         where = ".".join(str(part) for part in (what, *problem["loc"]))
         near = nearest(str(problem["loc"][-1]), cls.model_fields) if problem["loc"] else None
         guess = f" Did you mean {near!r}?" if near and problem["type"] == "extra_forbidden" else ""
-        raise UsageError(f"model {model!r}: {where}: {problem['msg']}, got {problem['input']!r}.{guess}") from error
+        said = problem["msg"].removeprefix("Value error, ")
+        # What contradicts itself is said in the model's own words, which its whole configuration would only hide.
+        is_whole = problem["type"] == "value_error" and isinstance(problem["input"], Mapping)
+        got = "" if is_whole else f", got {problem['input']!r}"
+        raise UsageError(f"model {model!r}: {where}: {said}{got}.{guess}") from error

@@ -141,6 +141,7 @@ class OpenCell:
                 tested=self.dataset.card.attributes,
                 learnt=training_data.table,
                 decides=resolved.decides,
+                asked=self.dataset.table.take(self.division.test),
             )
         )
         if not resolved.needs_matches and (further := self._extra_metrics()):
@@ -148,7 +149,10 @@ class OpenCell:
                 f"{', '.join(further)}: further metrics are computed from distances, and the task "
                 f"{resolved.task_spec.name} has none; leave it out of the metric's tasks"
             )
-        self.appending = Appending(resolved, self.dataset.card.attributes, out) if self.cell.append_attributes else None
+        self.appending: Appending | None = None
+        if self.cell.append_attributes:
+            self.appending = Appending(resolved, self.dataset.card.attributes, out)
+            self.appending.check(self.dataset.table.take(self.division.test))
         self.config = self.training.config
         self.determines = self._determines()
         self.run_id = json_digest(self.determines)

@@ -1,5 +1,6 @@
 """What a record says of its data and its model."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from gaitbench.dataset import GaitDataset
 from gaitbench.protocol import Division, Protocol
 from gaitbench.results import AppendedAttributes, DataProvenance, ModelProvenance, TrainedOn
 
-__all__ = ["data_provenance", "model_provenance", "training_provenance"]
+__all__ = ["changes_of", "data_provenance", "model_provenance", "training_provenance"]
 
 
 def data_provenance(
@@ -110,4 +111,22 @@ def model_provenance(
         towers=trained.get("towers", ()),
         decides=resolved.decides if resolved.task.looks_at == "attributes" else "",
         appended=appended,
+        changes=changes_of(resolved.cell.overrides),
     )
+
+
+def changes_of(overrides: Mapping[str, object]) -> tuple[str, ...]:
+    """What was set otherwise than in the preset, as it is typed after ``--set``.
+
+    Args:
+        overrides: Dotted fields, as in :class:`gaitbench.cells.cell.Cell`.
+
+    Example:
+        >>> changes_of({"config.has_text": False, "recipe.stages.0.iterations": 9, "config.name": "a"})
+        ('has_text=false', 'name=a', 'recipe.stages.0.iterations=9')
+    """
+    texts = {
+        name.removeprefix("config."): value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+        for name, value in overrides.items()
+    }
+    return tuple(f"{name}={value}" for name, value in sorted(texts.items()))

@@ -87,7 +87,14 @@ class FolderBuilder(DatasetBuilder):
             raise DatasetError(f"{self._root} has no {modality}, only {', '.join(self._streams)}")
         stream = self._streams[modality]
         for info in sequences:
-            yield self._read(self._folder(info.sequence_id, modality), stream)
+            folder = self._folder(info.sequence_id, modality)
+            if twin := self._twins.get(info.sequence_id):
+                yield Absent(
+                    f"{folder} may be of {twin}, from which it differs in case or in the writing of accents only; "
+                    "rename one of them if they are two, or both to one name"
+                )
+                continue
+            yield self._read(folder, stream)
 
     def left_out(self) -> Sequence[LeftOut]:
         """Files and folders of the source that are no walk, and lines of the labels that are about nobody."""
@@ -165,6 +172,11 @@ class FolderBuilder(DatasetBuilder):
     def _walks(self, tally: Tally) -> Iterator[Walk]:
         names = tuple(self._patterns)
         return scan(self._root, self.options.level_words, names, _whole(names), tally, self._ignored)
+
+    @functools.cached_property
+    def _twins(self) -> dict[str, str]:
+        """Places of walks to the names that they may be confused with."""
+        return {walk.place: walk.twin for walk in self._walks(Tally()) if walk.twin}
 
     def _folder(self, place: str, modality: str) -> Path:
         """Where a walk's files of a modality are."""

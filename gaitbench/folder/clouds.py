@@ -92,13 +92,13 @@ def read_points(
         DatasetError: A file cannot be read, or holds no points.
     """
     kind, where = kind_of(paths), str(paths[0] if len(paths) == 1 else paths[0].parent)
+    ordered = in_order(paths)
     if kind == "array":
         value = frames_in_arrays(paths, "lidar")
         single = isinstance(value, np.ndarray) and value.ndim == 2
-        return to_points([value] if single else value, where)
-    ordered = in_order(paths)
+        return to_points([value] if single else value, where, files=ordered if len(ordered) > 1 else ())
     frames = [read_bin(path, bin_values) for path in ordered] if kind == "bin" else list(clouds(ordered))
-    return to_points(frames, where)
+    return to_points(frames, where, files=ordered)
 
 
 def read_bin(path: Path, num_values: int) -> NDArray[np.float32]:

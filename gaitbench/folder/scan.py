@@ -32,6 +32,9 @@ class Walk:
     """``walk`` where no level names it."""
     view: str
     """``any`` where no level names it."""
+    twin: str = ""
+    """The path of a name from which one of this walk's, beside it, differs in case or in the writing of accents only;
+    nobody can say whether the two are one."""
 
 
 class Tally:
@@ -94,10 +97,10 @@ class _Scan:
     def walks(self) -> Iterator[Walk]:
         return self._descend([""], 0, ())
 
-    def _descend(self, folders: list[str], depth: int, names: tuple[str, ...]) -> Iterator[Walk]:
+    def _descend(self, folders: list[str], depth: int, names: tuple[str, ...], twin: str = "") -> Iterator[Walk]:
         """Go through folders of the same names; there are several below the level of the modality."""
         if depth == len(self.levels):
-            yield self._walk(names)
+            yield self._walk(names, twin)
             return
         found: dict[str, list[str]] = {}
         for folder in folders:
@@ -110,15 +113,11 @@ class _Scan:
             if found:
                 yield from self._descend([path for paths in found.values() for path in paths], depth + 1, names)
             return
-        seen: set[str] = set()
+        seen: dict[str, str] = {}
         for name in sorted(found):
-            form = unicodedata.normalize("NFC", name).casefold()
-            if form in seen:
-                reason = "a name that differs from another one beside it in case or in the writing of accents only"
-                self.tally.add(found[name][0], reason)
-            else:
-                yield from self._descend(found[name], depth + 1, (*names, name))
-            seen.add(form)
+            first = seen.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
+            other = "" if first == name else "/".join((*names, first))
+            yield from self._descend(found[name], depth + 1, (*names, name), twin or other)
 
     def _inside(self, folder: str, depth: int) -> list[tuple[str, str]]:
         """Names at one level and where they lie, sorted; whatever else is there is told."""
@@ -160,11 +159,11 @@ class _Scan:
     def _is_inside(self, folder: str, link: str) -> bool:
         return self.root.joinpath(folder).resolve().is_relative_to(self.root.joinpath(link).resolve())
 
-    def _walk(self, names: tuple[str, ...]) -> Walk:
+    def _walk(self, names: tuple[str, ...], twin: str) -> Walk:
         words: dict[str, str] = {}
         for level, name in zip((level for level in self.levels if level != "modality"), names, strict=True):
             words[level] = f"{words[level]}-{name}" if level in words else name
-        return Walk("/".join(names), **{"condition": "walk", "view": "any", **words})
+        return Walk("/".join(names), **{"condition": "walk", "view": "any", **words}, twin=twin)
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

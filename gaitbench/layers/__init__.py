@@ -2,13 +2,16 @@
 
 from gaitbench.layers.attention_fusion import AttentionFusion
 from gaitbench.layers.attribute_head import AttributeHead
+from gaitbench.layers.block_stages import Stages, StageSizes, Stem
 from gaitbench.layers.bnneck import SeparateBNNeck
 from gaitbench.layers.channels_last import channels_last
+from gaitbench.layers.check_strips import check_strips
 from gaitbench.layers.feature_branches import appearance_branch, denoising_branch
 from gaitbench.layers.fit_frame import FrameForm, fit_frame, image_area
 from gaitbench.layers.frame_wise import fold_frames, frame_wise, unfold_frames
 from gaitbench.layers.horizontal_pyramid_pool import horizontal_pyramid_pool
 from gaitbench.layers.init_parameters import init_parameters
+from gaitbench.layers.label_shares import LabelShares
 from gaitbench.layers.mask_head import MaskHead
 from gaitbench.layers.mask_morphology import MaskUse, choose_foreground, clean_mask, dilate, erode
 from gaitbench.layers.on_pixels import on_vectors, pick_pixels, put_pixels
@@ -29,6 +32,7 @@ __all__ = [
     "AttentionFusion",
     "AttributeHead",
     "FrameForm",
+    "LabelShares",
     "MaskHead",
     "MaskUse",
     "PointMLP",
@@ -41,9 +45,13 @@ __all__ = [
     "SeparateBNNeck",
     "SeparateFC",
     "SetAbstraction",
+    "StageSizes",
+    "Stages",
+    "Stem",
     "TwoStreamTrunk",
     "appearance_branch",
     "channels_last",
+    "check_strips",
     "choose_foreground",
     "clean_mask",
     "clear_padding",

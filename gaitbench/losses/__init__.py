@@ -1,6 +1,6 @@
 """Training losses: triplets of several kinds, contrastive, centre and scaled cross-entropy, per part; of attributes."""
 
-from gaitbench.losses.attributes import attribute_bce, attribute_cross_entropy
+from gaitbench.losses.attributes import attribute_bce, attribute_cross_entropy, check_classes
 from gaitbench.losses.centre import centre_loss, moved_centres
 from gaitbench.losses.channel_diversity import channel_diversity, spatial_entropy
 from gaitbench.losses.cross_entropy import part_cross_entropy
@@ -20,6 +20,7 @@ __all__ = [
     "batch_hard_triplet",
     "centre_loss",
     "channel_diversity",
+    "check_classes",
     "cross_modal_triplet",
     "mine_multi_similarity",
     "moved_centres",

@@ -4,6 +4,7 @@ Axes: N batch, A attributes, L labels of the vector.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -12,26 +13,39 @@ from torch.nn import functional
 from gaitbench.errors import ModelError, ShapeError
 from gaitbench.metrics.label_encoding import EncodingKind, label_encoding
 
-__all__ = ["attribute_bce", "attribute_cross_entropy"]
+__all__ = ["attribute_bce", "attribute_cross_entropy", "check_classes"]
 
 
 def attribute_bce(
-    logits: Tensor, attributes: Tensor, num_classes: Sequence[int], *, kind: EncodingKind = "onehot"
+    logits: Tensor,
+    attributes: Tensor,
+    num_classes: Sequence[int],
+    *,
+    kind: EncodingKind = "onehot",
+    reduction: Literal["mean", "sum"] = "mean",
+    share: Tensor | None = None,
 ) -> Tensor:
-    """Binary cross-entropy of every label by itself, unweighted.
+    """Binary cross-entropy of every label by itself.
 
     Args:
         logits: ``[N, L]``, in the order of the label vector.
         attributes: ``[N, A]`` int64 class indices, -1 where unknown.
         num_classes: ``[A]`` classes of each attribute.
         kind: What the labels are.
+        reduction: ``mean`` over known labels, or their ``sum`` over each sequence, then the mean over sequences.
+        share: ``[L]`` share of training sequences that have each label. A label counts exp(1 - share) where it is
+            positive and exp(share) where it is not, so that rare ones are not lost; None counts all alike.
 
     Returns:
-        Scalar, the mean over known labels; zero, with a gradient of zero, where nothing is known.
+        Scalar; zero, with a gradient of zero, where nothing is known.
 
     Raises:
-        ShapeError: There is not one logit per label, or not one class per attribute.
+        ShapeError: There is not one logit, or not one share, per label, or not one class per attribute.
         ModelError: A class does not exist.
+
+    Source:
+        The weights: Li et al., "Multi-attribute Learning for Pedestrian Attribute Recognition in Surveillance
+        Scenarios", ACPR 2015 (DeepMAR, with sigma 1).
 
     Example:
         >>> attribute_bce(torch.zeros(1, 3), torch.tensor([[2]]), [3])
@@ -40,12 +54,18 @@ def attribute_bce(
     encoding = label_encoding(num_classes, kind)
     if logits.shape != (len(attributes), len(encoding)):
         raise ShapeError(f"{encoding.name} needs logits [{len(attributes)}, {len(encoding)}], got {list(logits.shape)}")
-    _check(attributes, num_classes)
+    check_classes(attributes, num_classes)
     attribute, cls = (torch.from_numpy(x).to(attributes.device) for x in (encoding.attribute, encoding.cls))
     told = attributes[:, attribute]  # [N, L]
-    loss = functional.binary_cross_entropy_with_logits(logits, (told == cls).to(logits.dtype), reduction="none")
+    is_positive = told == cls
+    loss = functional.binary_cross_entropy_with_logits(logits, is_positive.to(logits.dtype), reduction="none")
+    if share is not None:
+        if share.shape != (len(encoding),):
+            raise ShapeError(f"{encoding.name} needs shares [{len(encoding)}], got {list(share.shape)}")
+        loss = loss * torch.exp(torch.where(is_positive, 1 - share, share))
     is_known = told >= 0
-    return (loss * is_known).sum() / is_known.sum().clamp_min(1)
+    count = is_known.sum() if reduction == "mean" else is_known.any(dim=1).sum()
+    return (loss * is_known).sum() / count.clamp_min(1)
 
 
 def attribute_cross_entropy(logits: Sequence[Tensor], attributes: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
@@ -70,7 +90,7 @@ def attribute_cross_entropy(logits: Sequence[Tensor], attributes: Tensor, *, lab
     """
     if len(logits) != attributes.shape[1]:
         raise ShapeError(f"{attributes.shape[1]} attributes need as many tensors of logits, got {len(logits)}")
-    _check(attributes, [part.shape[1] for part in logits])
+    check_classes(attributes, [part.shape[1] for part in logits])
     losses = torch.stack(
         [
             functional.cross_entropy(part, label, ignore_index=-1, reduction="sum", label_smoothing=label_smoothing)
@@ -82,7 +102,17 @@ def attribute_cross_entropy(logits: Sequence[Tensor], attributes: Tensor, *, lab
     return losses.sum() / num_known.clamp_min(1)
 
 
-def _check(attributes: Tensor, num_classes: Sequence[int]) -> None:
+def check_classes(attributes: Tensor, num_classes: Sequence[int]) -> None:
+    """Stop at attributes that are no classes; on a GPU, only at those of another number.
+
+    Args:
+        attributes: ``[N, A]`` int64 class indices, -1 where unknown.
+        num_classes: ``[A]`` classes of each attribute.
+
+    Raises:
+        ShapeError: There is not one class per attribute.
+        ModelError: A class does not exist.
+    """
     if attributes.ndim != 2 or attributes.shape[1] != len(num_classes):
         raise ShapeError(f"attributes must be [N, {len(num_classes)}], got {list(attributes.shape)}")
     if attributes.is_cuda or not attributes.numel():

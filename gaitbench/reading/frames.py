@@ -4,7 +4,8 @@ Axes: T frames, H rows, W columns, V joints, D values per joint or point, M poin
 names the file in messages.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -156,13 +157,14 @@ def to_joints(value: object, where: str, *, num_joints: int, num_values: int) ->
     return _to_float32(joints, where)
 
 
-def to_points(value: object, where: str, *, num_values: int = 3) -> PointFrames:
+def to_points(value: object, where: str, *, num_values: int = 3, files: Sequence[Path] = ()) -> PointFrames:
     """Point clouds, one after the other.
 
     Args:
         value: A list of ``[M_t, D]`` arrays, one per frame, of which some may be empty; or one array ``[T, M, D]``.
-        where: The file, for messages.
+        where: The file, or the folder of several, for messages.
         num_values: D to keep: further values of a point, such as the intensity, are cut off.
+        files: The file of each frame, where each has its own; messages name it.
 
     Returns:
         The points as float32, and where each frame begins.
@@ -176,16 +178,16 @@ def to_points(value: object, where: str, *, num_values: int = 3) -> PointFrames:
         array([0, 5, 5, 7])
     """
     frames = [np.asarray(frame) for frame in _frames(value, where)]
-    kept = []
+    kept: list[NDArray[np.generic]] = []
     for number, frame in enumerate(frames):
         if frame.size == 0:
             kept.append(np.empty((0, num_values), np.float32))
         elif frame.ndim != 2 or frame.shape[1] < num_values or frame.dtype.kind not in "iuf":
-            raise DatasetError(
-                f"{where}: frame {number} is {frame.dtype} {list(frame.shape)}; a cloud is [points, {num_values}]"
-            )
+            named = str(files[number]) if files else f"{where}: frame {number}"
+            raise DatasetError(f"{named} is {frame.dtype} {list(frame.shape)}; a cloud is [points, {num_values}]")
         else:
-            kept.append(frame[:, :num_values])
+            frame = frame[:, :num_values]
+            kept.append(_to_float32(frame, str(files[number])) if files else frame)
     offsets = np.cumsum([0, *map(len, kept)], dtype=np.int64)
     if offsets[-1] == 0:
         raise DatasetError(f"{where} has {len(kept)} frames and not one point")

@@ -16,7 +16,7 @@ from gaitbench.card import Attribute
 from gaitbench.errors import DatasetError, ModelError, ShapeError, UsageError
 from gaitbench.model import Decision, GaitOutput
 from gaitbench.protocol import Division, Protocol
-from gaitbench.tasks.attribute_evidence import EVERYBODY, AnswerSheet
+from gaitbench.tasks.attribute_evidence import EVERYBODY, AnswerSheet, condition_groups
 from gaitbench.tasks.attribute_scores import scores_of_answers
 from gaitbench.tasks.base import Direction, EmbeddingSet, Evaluation, RankingMetric, Task, TaskData
 from gaitbench.tasks.scores import Bootstrap
@@ -28,8 +28,9 @@ class AttributeTask(Task):
     """Every test sequence is asked for the class of each attribute that the dataset's card declares.
 
     Both label vectors are scored, a label per class and binary attributes as one label. Unknown labels (-1) are left
-    out and counted. The groups are all test sequences, ``all``, and the protocol's probe groups beside; who is gallery
-    does not matter.
+    out and counted. The groups are all test sequences, ``all``, and beside them the protocol's probe groups, or, where
+    it has no others, the conditions (:func:`gaitbench.tasks.attribute_evidence.condition_groups`); who is gallery does
+    not matter.
 
     Args:
         attributes: The schema; :meth:`for_data` takes it from the data.
@@ -81,8 +82,8 @@ class AttributeTask(Task):
         """The task with the schema and the counts of the training data.
 
         Raises:
-            DatasetError: The training data declare no attributes or know none of them, or the test data have another
-                schema.
+            DatasetError: The training data declare no attributes, the training or the test data know none of them, or
+                the test data have another schema.
         """
         check_schema(data.attributes)
         if _shape(data.tested) != _shape(data.attributes):
@@ -97,7 +98,12 @@ class AttributeTask(Task):
         ]
         num_train = np.concatenate(counts).astype(np.int64)
         if not num_train.any():
-            raise DatasetError("not one training sequence has a known attribute, so there is nothing to learn")
+            raise DatasetError(
+                "not one training sequence has a known attribute, so there is nothing to learn; complete the labels, "
+                "or divide the data otherwise"
+            )
+        if data.asked is not None:
+            _check_known(_labels(data.asked.attributes, data.tested, "test"))
         return type(self)(data.attributes, num_train=num_train, decides=data.decides)
 
     def answer(self, output: GaitOutput) -> Tensor:
@@ -172,8 +178,7 @@ class AttributeTask(Task):
         tested = division.test[np.argsort(division.table.sequence_id[division.test], kind="stable")]
         table = division.table.take(tested)
         label = _labels(table.attributes, self.attributes, "test")
-        if not (label >= 0).any():
-            raise DatasetError("not one test sequence has a known attribute, so nothing can be scored")
+        _check_known(label)
         logits = answers.embeddings[torch.from_numpy(answers.rows_of(table.sequence_id, key)), :, 0].float()
         decided = _decided(logits, self.num_classes, self.decides)
         sheet = AnswerSheet(
@@ -185,7 +190,8 @@ class AttributeTask(Task):
             subject=table.subject_id,
             condition=table.condition,
             view=table.view,
-            groups={name: np.isin(tested, rows) for name, rows in division.probes.items() if name != EVERYBODY},
+            groups={name: np.isin(tested, rows) for name, rows in division.probes.items() if name != EVERYBODY}
+            or condition_groups(table.condition, label),
             label=label,
             prediction=decided.prediction,
             positive=decided.positive,
@@ -212,6 +218,14 @@ def check_schema(attributes: tuple[Attribute, ...]) -> None:
         raise DatasetError(
             f"the attribute {poor[0].name!r} must have two or more different classes, it has {list(poor[0].classes)}; "
             "correct the card, or leave the attribute out"
+        )
+
+
+def _check_known(label: NDArray[np.int64]) -> None:
+    if not (label >= 0).any():
+        raise DatasetError(
+            "not one test sequence has a known attribute, so nothing can be scored; complete the labels, or divide the "
+            "data otherwise"
         )
 
 

@@ -7,7 +7,7 @@ at first, which :mod:`gaitbench.tasks.audit` does.
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,8 +18,8 @@ from gaitbench.errors import RecordError
 from gaitbench.metrics.bootstrap import percentile_interval, subject_weights
 from gaitbench.protocol import Protocol
 from gaitbench.results import RunRecord, Score
-from gaitbench.tasks.attribute_evidence import ANSWERS, EVERYBODY, IN, AnswerSheet
-from gaitbench.tasks.attribute_scores import BY_ATTRIBUTE
+from gaitbench.tasks.attribute_evidence import ANSWERS, EVERYBODY, IN, AnswerSheet, condition_groups
+from gaitbench.tasks.attribute_scores import BY_ATTRIBUTE, BY_CLASS
 from gaitbench.tasks.scores import Bootstrap
 
 __all__ = ["check_answers", "recount_answers"]
@@ -33,7 +33,11 @@ def check_answers(record: RunRecord, tables: dict[str, pa.Table], protocol: Prot
     """
     where = f"run {record.run_id}"
     sheet = AnswerSheet.read(tables, where)
-    if unknown := sorted(set(sheet.groups) - set(protocol.probes)):
+    if set(protocol.probes) == {EVERYBODY}:
+        found = condition_groups(sheet.condition, sheet.label)
+        if found.keys() != sheet.groups.keys() or any((of != sheet.groups[name]).any() for name, of in found.items()):
+            raise RecordError(f"{where}: the groups of the table sequences are not its conditions")
+    elif unknown := sorted(set(sheet.groups) - set(protocol.probes)):
         raise RecordError(f"{where}: the table sequences has groups that the protocol lacks: {', '.join(unknown)}")
 
 
@@ -51,13 +55,19 @@ def recount_answers(tables: dict[str, pa.Table], scores: Sequence[Score]) -> Ite
         for attribute, part in ((a, sheet.num_train[s]) for a, s in zip(sheet.attributes, sheet.slices(), strict=True))
     }
     has_majority = bool(sheet.num_train.any())
-    recounts: dict[str, _Recount] = {}
+    classes = {attribute.name: attribute.classes for attribute in sheet.attributes}
+    recounts: dict[tuple[str, str], _Recount] = {}
     for score in scores:
-        group, _, attribute = score.group.partition(BY_ATTRIBUTE)
-        if score.group not in recounts:
+        group, _, part = score.group.partition(BY_ATTRIBUTE)
+        attribute, _, cls = part.partition(BY_CLASS)
+        if (group, attribute) not in recounts:
             chosen = counts if not attribute else {attribute: counts[attribute]}
-            recounts[score.group] = _Recount(tables, group, chosen, counts, sheet.bootstrap)
-        yield score, recounts[score.group].found(score, most if has_majority else None)
+            recounts[group, attribute] = _Recount(tables, group, chosen, counts, sheet.bootstrap)
+        recount, majority = recounts[group, attribute], most if has_majority else None
+        if cls:
+            yield score, recount.found_of_class(score, attribute, classes[attribute].index(cls), majority)
+        else:
+            yield score, recount.found(score, majority)
 
 
 class _Case(NamedTuple):
@@ -103,12 +113,7 @@ class _Recount:
 
     def found(self, score: Score, majority: dict[str, int | None] | None) -> dict[str, object]:
         """What the evidence says of a score."""
-        found: dict[str, object] = {
-            "num_probes": len(self.subject_of),
-            "num_absent": len(self.subject_of) - self.num_asked,
-            "num_excluded": sum(case.num for case in self.cases if case.label < 0),
-            "num_counted": self.num_asked,
-        }
+        found = self._denominators()
         metric, _, encoding = score.metric.rpartition("_")
         kind = encoding.rstrip("0123456789")
         if kind in ("onehot", "binary"):
@@ -118,6 +123,25 @@ class _Recount:
                 return found | self._of_labels(metric, kind, majority)
             return found | self._of_instances(metric, kind)
         return found | self._of_classes(score.metric, majority)
+
+    def found_of_class(
+        self, score: Score, attribute: str, cls: int, majority: dict[str, int | None] | None
+    ) -> dict[str, object]:
+        """What the evidence says of a score of one class against the others."""
+        is_own = score.metric == "sensitivity"
+        asked = [case for case in self.cases if case.label >= 0 and (case.label == cls) == is_own]
+        num = sum(case.num for case in asked)
+        right = sum(case.num for case in asked if (case.prediction == cls) == is_own)
+        found = {**self._denominators(), "value": right / num if num else math.nan, "num_counted": num}
+        return found if majority is None else found | {"majority": float((majority[attribute] == cls) == is_own)}
+
+    def _denominators(self) -> dict[str, object]:
+        return {
+            "num_probes": len(self.subject_of),
+            "num_absent": len(self.subject_of) - self.num_asked,
+            "num_excluded": sum(case.num for case in self.cases if case.label < 0),
+            "num_counted": self.num_asked,
+        }
 
     def _labels(self, attribute: str, kind: str) -> list[int]:
         """Classes of an attribute that are labels."""
@@ -214,6 +238,11 @@ class _Recount:
             elif metric == "ma_classes" and len(present) > 1:
                 values.append(_mean([right[cls] / total[cls] for cls in present]))
                 simple.append(_mean([float(cls == common) for cls in present]))
+            elif metric.endswith("_macro") and present:
+                told = {cls: sum(c.num for c in known if c.prediction == cls) for cls in range(count)}
+                values.append(_macro(metric, total, told, right))
+                told = {cls: total.total() if cls == common else 0 for cls in range(count)}
+                simple.append(_macro(metric, total, told, {cls: total[cls] if told[cls] else 0 for cls in told}))
         found: dict[str, object] = {
             "value": _mean(values),
             "num_labels": len(values),
@@ -238,6 +267,13 @@ def _ratio(name: str, true: int, told: int, both: int) -> float | None:
         "acc_jaccard": (both, true + told - both),
     }[name]
     return part / of if of else None
+
+
+def _macro(metric: str, total: Mapping[int, int], told: Mapping[int, int], right: Mapping[int, int]) -> float:
+    """Mean over the classes that are true or told of somebody; empty denominators count as 0."""
+    name = metric.removesuffix("_macro")
+    there = [cls for cls in right if total[cls] or told[cls]]
+    return _mean([_ratio(name, total[cls], told[cls], right[cls]) or 0.0 for cls in there])
 
 
 def _mean(values: Sequence[float]) -> float:

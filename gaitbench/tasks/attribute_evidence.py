@@ -11,7 +11,7 @@ Axes: N test sequences, A attributes, S classes of all attributes together, one 
 
 ``sequences``: a row per test sequence, by id.
     sequence, subject, condition, view: text
-    in:GROUP: bool, whether it is asked about in a probe group of the protocol
+    in:GROUP: bool, whether it is asked about in a probe group of the protocol, or recorded in a condition
 
 ``classes``: a row per class of each attribute, in the order of the schema.
     attribute, cls: text
@@ -35,7 +35,7 @@ from gaitbench.model import Decision
 from gaitbench.tasks.columns import Columns, Words, table_of
 from gaitbench.tasks.scores import Bootstrap
 
-__all__ = ["ANSWERS", "COLUMNS", "EVERYBODY", "AnswerSheet", "is_about_attributes"]
+__all__ = ["ANSWERS", "COLUMNS", "EVERYBODY", "AnswerSheet", "condition_groups", "is_about_attributes"]
 
 ANSWERS = "answers"
 """The table that tells evidence of attributes from that of rankings."""
@@ -53,6 +53,9 @@ COLUMNS = {
 }
 """Table to the columns that it must have."""
 
+MOST_CONDITIONS = 24
+"""More of them are no breakdown that anybody reads; some data have a condition for each walk."""
+
 Words_ = NDArray[np.str_]
 IntArray = NDArray[np.int64]
 
@@ -60,6 +63,28 @@ IntArray = NDArray[np.int64]
 def is_about_attributes(evidence: Sequence[str] | dict[str, Any]) -> bool:
     """Tell by the names of a record's tables what kind of task it is of."""
     return ANSWERS in evidence
+
+
+def condition_groups(condition: Words_, label: IntArray) -> dict[str, NDArray[np.bool_]]:
+    """Break sequences down by condition, for protocols that have no groups of their own.
+
+    Args:
+        condition: ``[N]``.
+        label: ``[N, A]`` class indices, -1 where unknown.
+
+    Returns:
+        Condition to its sequences ``[N]``. None where there is one condition or more than :data:`MOST_CONDITIONS`;
+        without those in which no attribute has two classes, as nothing can be told apart there.
+
+    Example:
+        >>> condition_groups(np.array(["bg", "nm", "nm"]), np.array([[0], [0], [1]]))
+        {'nm': array([False,  True,  True])}
+    """
+    words = np.unique(condition).tolist()
+    if not 2 <= len(words) <= MOST_CONDITIONS:
+        return {}
+    groups = {word: condition == word for word in words if word != EVERYBODY}
+    return {word: of for word, of in groups.items() if any(len(set(x[x >= 0].tolist())) > 1 for x in label[of].T)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -12,15 +12,20 @@ Metrics, ``E`` standing for an encoding such as ``onehot45`` or ``binary38``:
     means over sequences, empty ones left out; F1 from the two means
 ``ma_classes``, ``class_accuracy``
     means over attributes of the mean recall of their classes, and of the share told right, by the prediction alone
+``precision_macro``, ``recall_macro``, ``f1_macro``
+    means over attributes of the means over classes, empty denominators as 0, by the prediction alone
+``sensitivity``, ``specificity``
+    shares told right of the sequences of one class and of those of the others, by the prediction alone
 
-Groups: ``all``, the protocol's probe groups, and ``all/attribute=NAME``.
+Groups: ``all``, the protocol's probe groups, and ``all/attribute=NAME``; the last two metrics alone are of
+``all/attribute=NAME/class=CLASS``, and left out where they have no sequence to count.
 
 Axes: N sequences, A attributes, S classes of all attributes, L labels, B resamples, P subjects. Row 0 of a
 ``[1 + B, ...]`` array is the value itself, the rows after it are the resamples.
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +35,13 @@ from numpy.typing import NDArray
 from gaitbench.errors import RecordError
 from gaitbench.metrics.attribute_chance import chance_instances, chance_label_counts
 from gaitbench.metrics.bootstrap import percentile_interval, subject_weights
-from gaitbench.metrics.class_based import ClassCounts, class_recall_of
+from gaitbench.metrics.class_based import (
+    ClassCounts,
+    class_recall_of,
+    macro_scores_of,
+    sensitivity_of,
+    specificity_of,
+)
 from gaitbench.metrics.instance_based import harmonic_mean, instance_scores
 from gaitbench.metrics.label_based import (
     LabelCounts,
@@ -44,10 +55,15 @@ from gaitbench.metrics.label_encoding import ENCODINGS, LabelEncoding, label_enc
 from gaitbench.results import Score
 from gaitbench.tasks.attribute_evidence import EVERYBODY, AnswerSheet
 
-__all__ = ["BY_ATTRIBUTE", "attribute_samples", "encodings_of", "scores_of_answers"]
+__all__ = ["BY_ATTRIBUTE", "BY_CLASS", "attribute_samples", "encodings_of", "scores_of_answers"]
 
 BY_ATTRIBUTE = "/attribute="
 """What stands between a group and an attribute in the name of a breakdown."""
+
+BY_CLASS = "/class="
+"""What stands between an attribute and one of its classes."""
+
+_MACRO = ("precision_macro", "recall_macro", "f1_macro")
 
 Floats = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -87,14 +103,19 @@ def scores_of_answers(tables: dict[str, pa.Table]) -> tuple[Score, ...]:
     majority = _majority(sheet)
     everybody = np.ones(len(sheet.sequence), dtype=np.bool_)
 
-    def of(group: str, members: BoolArray, attribute: int | None = None) -> list[Score]:
+    def of(members: BoolArray, attribute: int | None = None) -> tuple[_Told, _Told | None]:
         simple = None if majority is None else _Told(majority, members, attribute)
-        return list(_scores(group, _Told(sheet, members, attribute), simple, weights))
+        return _Told(sheet, members, attribute), simple
 
-    scores = [score for name, members in {EVERYBODY: everybody, **sheet.groups}.items() for score in of(name, members)]
+    scores: list[Score] = []
+    for name, members in {EVERYBODY: everybody, **sheet.groups}.items():
+        scores += _scores(name, *of(members), weights)
     # Of all sequences alone: a table of every group by every attribute would have more numbers than readers.
     for at, attribute in enumerate(sheet.attributes):
-        scores += of(f"{EVERYBODY}{BY_ATTRIBUTE}{attribute.name}", everybody, at)
+        group, (told, simple) = f"{EVERYBODY}{BY_ATTRIBUTE}{attribute.name}", of(everybody, at)
+        scores += _scores(group, told, simple, weights)
+        for index, cls in enumerate(attribute.classes):
+            scores += _class_scores(f"{group}{BY_CLASS}{cls}", index, told, simple, weights)
     return tuple(scores)
 
 
@@ -157,9 +178,22 @@ def _majority(sheet: AnswerSheet) -> AnswerSheet | None:
 
 def _scores(group: str, told: "_Told", simple: "_Told | None", weights: Floats) -> Iterator[Score]:
     """Every number of a group beside what guessing and the majority score."""
-    chance = told.chance()
-    alone = {} if simple is None else {n.metric: float(n.samples[0]) for n in simple.numbers(weights[:1])}
-    for number in told.numbers(weights):
+    alone = () if simple is None else simple.numbers(weights[:1])
+    return _beside(group, told, told.numbers(weights), told.chance(), alone)
+
+
+def _class_scores(group: str, cls: int, told: "_Told", simple: "_Told | None", weights: Floats) -> Iterator[Score]:
+    """The numbers of one class of a single attribute."""
+    alone = () if simple is None else simple.numbers_of_class(cls, weights[:1])
+    return _beside(group, told, told.numbers_of_class(cls, weights), told.chance_of_class(cls), alone)
+
+
+def _beside(
+    group: str, told: "_Told", numbers: Iterable[_Number], chance: dict[str, float], majority: Iterable[_Number]
+) -> Iterator[Score]:
+    """Numbers as scores, with what guessing and the majority have."""
+    alone = {number.metric: float(number.samples[0]) for number in majority}
+    for number in numbers:
         low = high = None
         if number.samples.size > 1:
             low, high = percentile_interval(number.samples[1:])
@@ -235,7 +269,34 @@ class _Told:
         present = [np.unique(column[column >= 0]).size for column in self.label.T]
         found["ma_classes"] = float(known_mean(np.where(np.array(present) >= 2, guess, np.nan)))
         found["class_accuracy"] = float(known_mean(np.where(np.array(present) >= 1, guess, np.nan)))
+        # Of the expected counts, as these are ratios of two numbers that both depend on the guess.
+        guessed = [macro_scores_of(self._guessed(at)) for at in range(len(self.num_classes))]
+        for metric, values in zip(_MACRO, zip(*guessed, strict=True), strict=True):
+            found[metric] = float(known_mean(np.array(values)))
         return found
+
+    def numbers_of_class(self, cls: int, weights: Floats) -> Iterator[_Number]:
+        """Sensitivity and specificity of one class of a single attribute, where there are sequences to count."""
+        counts = self._class_counts(0, weights)
+        num, num_known = int(counts.total[0, cls]), int(counts.total[0].sum())
+        if num:
+            yield _Number("sensitivity", sensitivity_of(counts)[:, cls], num)
+        if num_known > num:
+            yield _Number("specificity", specificity_of(counts)[:, cls], num_known - num)
+
+    def chance_of_class(self, cls: int) -> dict[str, float]:
+        """What guessing scores of one class of a single attribute."""
+        counts = self._guessed(0)
+        return {
+            "sensitivity": float(sensitivity_of(counts)[cls]),
+            "specificity": float(specificity_of(counts)[cls]),
+        }
+
+    def _guessed(self, at: int) -> ClassCounts:
+        """``[classes]`` expected counts of an attribute when each class is told with the same probability."""
+        count = self.num_classes[at]
+        total = (self.label[:, [at]] == np.arange(count)).sum(axis=0).astype(np.float64)
+        return ClassCounts(total / count, total, np.full(count, total.sum() / count))
 
     def _label_counts(self, encoding: LabelEncoding) -> LabelCounts:
         """``[P, L]`` counts of each subject."""
@@ -272,17 +333,24 @@ class _Told:
         yield _Number(f"acc_jaccard_skip_{name}", jaccard, counted[3])
 
     def _of_classes(self, weights: Floats) -> Iterator[_Number]:
-        recalls, accuracies = [], []
-        for at, count in enumerate(self.num_classes):
-            of_class = self.label[:, [at]] == np.arange(count)
-            is_right = of_class & (self.prediction[:, [at]] == self.label[:, [at]])
-            counts = ClassCounts(*(weights @ self._by_subject(cells) for cells in (is_right, of_class)))
-            recalls.append(class_recall_of(counts))
-            accuracies.append(ratio(counts.right.sum(axis=1), counts.total.sum(axis=1)))
-        for metric, columns in (("ma_classes", recalls), ("class_accuracy", accuracies)):
-            values = np.stack(columns, axis=1)  # [1 + B, A]
+        columns: dict[str, list[Floats]] = {metric: [] for metric in ("ma_classes", "class_accuracy", *_MACRO)}
+        for at in range(len(self.num_classes)):
+            counts = self._class_counts(at, weights)
+            accuracy = ratio(counts.right.sum(axis=1), counts.total.sum(axis=1))
+            found = (class_recall_of(counts), accuracy, *macro_scores_of(counts))
+            for parts, of_attribute in zip(columns.values(), found, strict=True):
+                parts.append(of_attribute)
+        for metric, parts in columns.items():
+            values = np.stack(parts, axis=1)  # [1 + B, A]
             num = int((~np.isnan(values[0])).sum())
             yield _Number(metric, known_mean(values), self.num_asked, num, values.shape[1] - num)
+
+    def _class_counts(self, at: int, weights: Floats) -> ClassCounts:
+        """``[1 + B, classes]`` of an attribute."""
+        label, prediction = self.label[:, [at]], self.prediction[:, [at]]
+        classes = np.arange(self.num_classes[at])
+        of_class, told = label == classes, (prediction == classes) & (label >= 0)
+        return ClassCounts(*(weights @ self._by_subject(cells) for cells in (of_class & told, of_class, told)))
 
     def _by_subject(self, cells: NDArray[np.generic], subject: NDArray[np.int64] | None = None) -> Floats:
         """``[P, columns]`` sums of ``[n, columns]`` over the sequences of each subject."""

@@ -147,6 +147,8 @@ class TaskData:
     """The training sequences."""
     decides: Decision = "argmax"
     """How the model's attribute logits become labels."""
+    asked: SequenceTable | None = None
+    """The test sequences, where they are known before training."""
 
 
 class Task(ABC):

@@ -24,9 +24,9 @@ __all__ = ["DINOV2_SMALL", "FrameEncoder", "FrameEncoderConfig", "FrameMaps", "S
 DINOV2_SMALL = TowerConfig(
     architecture="vit_small_patch14_dinov2.lvd142m",
     weights="pretrained",
-    revision="0686a689726076609b20e80d263cb5aa7be945f5",
+    revision="4610ca143709d58a633b6397a74412c2c3842454",
 )
-"""DINOv2's small vision transformer as published, the tower of BigGait."""
+"""DINOv2's small vision transformer as published, the tower of BigGait: 88,240,510 bytes of model.safetensors."""
 
 _RGB, _RATIO, _FEATURES = "rgb", "aspect-ratio", "rgb:features"
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -68,7 +68,10 @@ class FrameEncoderConfig(BaseModel, frozen=True, extra="forbid", use_attribute_d
                 f"{self.image_px[1]}; change image_px, or say rgb_form='stretched'"
             )
         if self.is_image_trained and self.image.weights != "untrained":
-            raise ValueError("is_image_trained is for untrained towers; published weights stay as they are")
+            raise ValueError(
+                "is_image_trained is for untrained towers, and published weights stay as they are; set "
+                "is_image_trained=false"
+            )
         return self
 
 

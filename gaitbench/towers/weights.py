@@ -154,7 +154,12 @@ def fetch(location: HubFile, revision: str) -> tuple[Path, str]:
         ModelError: The hub cannot be reached, or none of the files is there.
     """
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     for name in location.names:
         try:
@@ -173,6 +178,12 @@ def fetch(location: HubFile, revision: str) -> tuple[Path, str]:
             raise _unfetched(location, revision, f"{reason}, and it was not fetched before") from error
         except EntryNotFoundError:
             continue
+        except RevisionNotFoundError as error:
+            raise ModelError(
+                f"cannot fetch {name} of {location.repository} at commit {revision}: the hub knows no such commit "
+                f"(Revision Not Found). {hub_endpoint()}/{location.repository}/commits/main lists those that it has: "
+                "give one as the tower's revision, or the file itself: weights='file', path='FILE'"
+            ) from error
         except (HfHubHTTPError, OSError, ValueError) as error:
             said = [line.strip() for line in str(error).splitlines() if line.strip()]
             raise _unfetched(location, revision, f"{type(error).__name__}: {' '.join(said[:2])}") from error

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from gaitbench.cells.appending import Appending, predictor_cell, source_of
 from gaitbench.cells.cell import Cell, resolve_cell
 from gaitbench.cells.open_cell import OpenCell
-from gaitbench.errors import UsageError
+from gaitbench.errors import DatasetError, UsageError
 from gaitbench.leaderboard import add, check, from_folders, show
 from gaitbench.quarantine import PluginInfo
 from gaitbench.registry import Registry, build_registry
@@ -122,6 +123,11 @@ def test_true_attributes_are_the_labels_and_unknown_ones_nothing(registry: Regis
     assert not is_known.all()
     assert joined[:, 2:][is_known].argmax(1).tolist() == speed[is_known].tolist()
     assert not joined[:, 2:][~is_known].any()
+    appending.check(table)
+    blank = replace(table, attributes=np.full_like(table.attributes, -1))
+    with pytest.raises(DatasetError, match="nothing true to append.*--append-attributes predicted"):
+        appending.check(blank)
+    Appending(resolve_cell(appended("predicted"), registry), cell.dataset.card.attributes, out).check(blank)
 
 
 def test_heavy_true_attributes_decide(registry: Registry, out: Path) -> None:

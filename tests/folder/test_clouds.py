@@ -79,6 +79,22 @@ def test_broken_bins(tmp_path: Path, content: bytes, reason: str) -> None:
         read_points([tmp_path / "0.bin"])
 
 
+@pytest.mark.parametrize("suffix", ["bin", "npy"])
+def test_of_many_files_the_broken_one_is_named(tmp_path: Path, suffix: str) -> None:
+    paths = [tmp_path / f"{number:03d}.{suffix}" for number in range(1, 13)]
+    for number, path in enumerate(paths, 1):
+        points = np.full((5, 4), number, np.float32)
+        points[3, 1] = np.nan if number == 11 else 0
+        points[3, 3] = np.nan  # the intensity is not read
+        path.write_bytes(points.tobytes()) if suffix == "bin" else np.save(path, points)
+    with pytest.raises(
+        DatasetError, match=rf"011\.{suffix} has 1 NaN and 0 infinite of 15 values, the first in row 3 of 5"
+    ):
+        read_points(paths)
+    paths[10].unlink()
+    assert read_points([path for path in paths if path.exists()]).offsets.tolist() == [*range(0, 56, 5)]
+
+
 def test_as_a_dataset(source: Path, build: Callable) -> None:
     write_bins(source / "001/nm/090", CLOUDS)
     builder = build(source, modality="lidar", frame_rate_hz=10)

@@ -99,6 +99,31 @@ def test_broken_walks_stop_until_they_are_skipped(source: Path, tmp_path: Path, 
     assert "1 of them for broken or missing files" in said
 
 
+def test_people_whose_names_differ_in_case_only(source: Path, tmp_path: Path, gaitbench: Callable) -> None:
+    """Whether they are one or two nobody can say, so that no result is complete with or without them."""
+    for number, name in enumerate(("Ab", "aB", "c", "d", "e")):
+        for condition in ("bg", "nm"):
+            save_array(source / name / condition / "090" / "a.npy", camera(number))
+    out = tmp_path / "prepared"
+    options = ["--option", "gallery=nm", "test_subjects=Ab,aB,c"]
+    prepare = ["prepare", "folder", "--source", source, "--out", out, "--workers", "1", *options]
+    code, _, error = gaitbench(*prepare)
+    assert code == 1
+    assert "silhouette of 2 sequences cannot be read" in error
+    assert "aB/bg/090 may be of Ab, from which it differs in case or in the writing of accents only" in error
+    code, said, error = gaitbench(*prepare, "--skip-broken")
+    assert code == 0, error
+    assert "silhouette: 8 sequences" in said
+    assert "2 sequences without frames, 2 of them for broken or missing files" in said
+    run = ["run", "--task", "identity", "--dataset", "folder", "--data", out, "--model", "nearest-raw", "--json"]
+    code, _, error = gaitbench(*run)
+    assert code == 1
+    assert "silhouette of 2 sequences was broken or missing (first: aB/bg/090, aB/nm/090)" in error
+    code, said, error = gaitbench(*run, "--allow-partial")
+    assert code == 0, error
+    assert json.loads(said)["records"][0]["status"] == "partial"
+
+
 @pytest.mark.parametrize("modality", ["depth", "lidar", "skeleton2d", "parsing"])
 def test_every_modality_is_prepared(source: Path, tmp_path: Path, gaitbench: Callable, modality: str) -> None:
     for subject in "ab":

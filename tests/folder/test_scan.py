@@ -69,9 +69,24 @@ def test_a_tree_per_modality_is_one_walk(tmp_path: Path) -> None:
 def test_names_that_differ_in_case_or_accents_only(tmp_path: Path) -> None:
     root = make(tmp_path, "S1/nm/090/", "s1/nm/090/", "Jos\u00e9/nm/090/", "Jose\u0301/nm/090/")
     walks, told = found(root)
-    assert [walk.subject for walk in walks] == ["Jose\u0301", "S1"]
-    assert told == {
-        "a name that differs from another one beside it in case or in the writing of accents only": ("Jos\u00e9", "s1")
+    assert [(walk.subject, walk.twin) for walk in walks] == [
+        ("Jose\u0301", ""),
+        ("Jos\u00e9", "Jose\u0301"),
+        ("S1", ""),
+        ("s1", "S1"),
+    ]
+    assert told == {}
+
+
+def test_everything_below_such_a_name_is_in_doubt(tmp_path: Path) -> None:
+    walks, _ = found(make(tmp_path, "a/NM/000/", "a/nm/000/", "a/nm/090/", "b/nm/000/", "b/nm/Cam.mp4", "b/nm/cam.npy"))
+    assert {walk.place: walk.twin for walk in walks} == {
+        "a/NM/000": "",
+        "a/nm/000": "a/NM",
+        "a/nm/090": "a/NM",
+        "b/nm/000": "",
+        "b/nm/Cam": "",
+        "b/nm/cam": "b/nm/Cam",
     }
 
 

@@ -25,6 +25,28 @@ def test_bce_is_the_mean_over_known_labels(kind: EncodingKind) -> None:
     torch.testing.assert_close(found, torch.stack(one_by_one).mean())
 
 
+def test_bce_summed_over_labels_and_weighted_by_how_common_they_are() -> None:
+    logits = torch.randn(4, 5, generator=torch.Generator().manual_seed(0))
+    share = torch.tensor([0.1, 0.9, 0.5, 0.0, 1.0])
+    truth = label_encoding(NUM_CLASSES).of_classes(ATTRIBUTES.numpy())
+    plain, weighted = [torch.zeros(()) for _ in range(4)], [torch.zeros(()) for _ in range(4)]
+    for n in range(4):
+        for at in range(5):
+            if not truth.known[n, at]:
+                continue
+            positive = bool(truth.value[n, at])
+            term = functional.binary_cross_entropy_with_logits(logits[n, at], torch.tensor(float(positive)))
+            plain[n] = plain[n] + term
+            weighted[n] = weighted[n] + term * torch.exp(1 - share[at] if positive else share[at])
+    # Of the last sequence nothing is known.
+    found = attribute_bce(logits, ATTRIBUTES, NUM_CLASSES, reduction="sum")
+    torch.testing.assert_close(found, torch.stack(plain).sum() / 3)
+    found = attribute_bce(logits, ATTRIBUTES, NUM_CLASSES, reduction="sum", share=share)
+    torch.testing.assert_close(found, torch.stack(weighted).sum() / 3)
+    with pytest.raises(ShapeError, match=r"onehot5 needs shares \[5\], got \[4\]"):
+        attribute_bce(logits, ATTRIBUTES, NUM_CLASSES, share=share[:4])
+
+
 def test_cross_entropy_is_the_mean_over_attributes() -> None:
     logits = [torch.randn(4, count, generator=torch.Generator().manual_seed(count)) for count in NUM_CLASSES]
     by_attribute = [

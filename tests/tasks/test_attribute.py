@@ -9,13 +9,14 @@ from told import ATTRIBUTE_PROTOCOL, NUM_CLASSES, NUM_TRAIN, SCHEMA, labelled, l
 
 from gaitbench.card import Attribute
 from gaitbench.errors import DatasetError, IncompleteDataError, ModelError, ShapeError, UsageError
-from gaitbench.metrics.class_based import class_accuracy, class_recall
+from gaitbench.metrics.class_based import class_accuracy, class_recall, macro_scores
 from gaitbench.metrics.instance_based import instance_means
 from gaitbench.metrics.label_based import element_accuracy, mean_accuracy
 from gaitbench.metrics.label_encoding import EncodingKind, label_encoding
 from gaitbench.model import GaitOutput
 from gaitbench.results import Score
 from gaitbench.tasks import AttributeTask, EmbeddingSet
+from gaitbench.tasks.attribute_evidence import condition_groups
 from gaitbench.testing import check_task
 
 OF_INSTANCES = {"precision": "precision", "recall": "recall", "f1": "f1", "jaccard": "acc_jaccard"}
@@ -61,6 +62,39 @@ def test_numbers_of_classes() -> None:
     assert evaluation.score("class_accuracy", "all").value == pytest.approx(np.mean(shares))
     for attribute, recall in zip(SCHEMA, recalls, strict=True):
         assert evaluation.score("ma_classes", f"all/attribute={attribute.name}").value == pytest.approx(recall)
+
+
+def test_numbers_of_each_class() -> None:
+    rows = labelled()
+    logits = logits_for(rows)
+    evaluation = tell(rows, logits, bootstrap=0)
+    told = logits[:, 2:6, 0].argmax(1).numpy()
+    pace = rows.attributes[:, 1].astype(np.int64)
+    for index, cls in enumerate(SCHEMA[1].classes[:3]):
+        group = f"all/attribute=pace/class={cls}"
+        own, others = pace == index, (pace != index) & (pace >= 0)
+        sensitivity, specificity = (evaluation.score(name, group) for name in ("sensitivity", "specificity"))
+        assert sensitivity.value == pytest.approx((told[own] == index).mean())
+        assert specificity.value == pytest.approx((told[others] != index).mean())
+        assert (sensitivity.num_counted, specificity.num_counted) == (own.sum(), others.sum())
+        assert (sensitivity.num_probes, sensitivity.num_excluded) == (200, int((pace < 0).sum()))
+        assert (sensitivity.chance, specificity.chance) == (0.25, 0.75)
+        assert (sensitivity.majority, specificity.majority) == (float(index == 0), float(index != 0))
+    # Nobody runs: there is nothing to be sensitive to.
+    running = {s.metric for s in evaluation.scores if s.group == "all/attribute=pace/class=running"}
+    assert running == {"specificity"}
+
+
+def test_macro_averages_are_means_over_attributes() -> None:
+    rows = labelled()
+    logits = logits_for(rows)
+    evaluation = tell(rows, logits, bootstrap=0)
+    parts = torch.split(logits[..., 0], list(NUM_CLASSES), dim=1)
+    labels = rows.attributes.astype(np.int64).T
+    each = [macro_scores(y, p.argmax(1).numpy(), p.shape[1]) for y, p in zip(labels, parts, strict=True)]
+    for name, values in zip(("precision", "recall", "f1"), zip(*each, strict=True), strict=True):
+        assert evaluation.score(f"{name}_macro", "all").value == pytest.approx(np.mean(values))
+        assert evaluation.score(f"{name}_macro", "all/attribute=pace").value == pytest.approx(values[1])
 
 
 def test_denominators_tell_what_was_left_out() -> None:
@@ -155,10 +189,38 @@ def test_chance_is_what_guesses_score_on_average() -> None:
 
 def test_groups_and_breakdowns() -> None:
     groups = {score.group for score in tell().scores}
-    assert groups == {"all", "NM", "BG", "CL", *(f"all/attribute={a.name}" for a in SCHEMA)}
+    of_attributes = {f"all/attribute={a.name}" for a in SCHEMA}
+    of_classes = {f"all/attribute={a.name}/class={cls}" for a in SCHEMA for cls in a.classes}
+    assert groups == {"all", "NM", "BG", "CL"} | of_attributes | of_classes
     alone = {score.group for score in tell(proto=ATTRIBUTE_PROTOCOL).scores}
     assert "all" in alone
     assert "NM" not in alone
+
+
+def test_a_protocol_without_groups_is_broken_down_by_condition() -> None:
+    rows = labelled()
+    told = tell(rows, proto=ATTRIBUTE_PROTOCOL, bootstrap=0)
+    conditions = set(rows.condition.tolist())
+    assert {s.group for s in told.scores if "=" not in s.group} == {"all"} | conditions
+    named = tell(rows, proto=protocol(), bootstrap=0)
+    for condition in ("bg-01", "cl-01"):
+        members = rows.condition == condition
+        part = dataclasses.replace(rows.take(members))
+        alone = tell(part, logits_for(rows)[torch.from_numpy(members)], proto=ATTRIBUTE_PROTOCOL, bootstrap=0)
+        assert told.score("f1_onehot8", condition).value == alone.score("f1_onehot8", "all").value
+    assert told.score("ma_onehot8", "cl-01").value == named.score("ma_onehot8", "CL").value
+
+
+def test_conditions_in_which_nothing_can_be_told_apart_are_no_group() -> None:
+    label = np.array([[0, -1], [1, -1], [0, 2], [0, 2], [0, 3], [-1, 2]])
+    groups = condition_groups(np.array(["a", "a", "b", "b", "c", "c"]), label)
+    assert {name: of.tolist() for name, of in groups.items()} == {
+        "a": [True, True, False, False, False, False],
+        "c": [False, False, False, False, True, True],
+    }
+    assert condition_groups(np.array(["a"] * 6), label) == {}
+    many = np.array([f"{number:02d}" for number in range(30)]).repeat(2)
+    assert condition_groups(many, np.arange(60)[:, None] % 2) == {}
 
 
 def test_intervals_hold_their_value() -> None:
@@ -198,6 +260,8 @@ def test_nothing_known_to_learn_or_to_score() -> None:
     blank = dataclasses.replace(rows, attributes=np.full_like(rows.attributes, -1))
     with pytest.raises(DatasetError, match="nothing to learn"):
         AttributeTask().for_data(task_data(blank))
+    with pytest.raises(DatasetError, match="nothing can be scored"):
+        AttributeTask().for_data(dataclasses.replace(task_data(rows), asked=blank))
     with pytest.raises(DatasetError, match="nothing can be scored"):
         tell(blank, logits_for(rows))
 
@@ -243,3 +307,12 @@ def test_training_counts_are_kept_with_the_evidence() -> None:
     classes = tell().tables["classes"]
     assert classes["num_train"].to_pylist() == NUM_TRAIN.tolist()
     assert classes["cls"].to_pylist()[2:6] == ["slow", "middle", "fast", "running"]
+
+
+def test_the_example_of_the_documents() -> None:
+    true, told = (label_encoding((2, 3)).of_classes(classes).value for classes in ([[0, 2], [1, 2]], [[0, 2], [0, 1]]))
+    assert element_accuracy(true, told) == pytest.approx(0.6)
+    means = instance_means(true, told)
+    assert (means.precision, means.recall, means.f1, means.jaccard) == (0.5, 0.5, 0.5, 0.5)
+    assert mean_accuracy(true, told) == 0.5
+    assert mean_accuracy(true, told, empty="zero") == pytest.approx(0.4)

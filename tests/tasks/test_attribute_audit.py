@@ -54,6 +54,9 @@ METRICS = [
     )),
     "ma_classes",
     "class_accuracy",
+    "precision_macro",
+    "recall_macro",
+    "f1_macro",
 ]  # fmt: skip
 
 
@@ -65,12 +68,25 @@ def test_a_changed_value_is_found(evaluation: Evaluation, record: RunRecord, met
         audit(change(record, metric, group, value=value + 1e-6), evaluation.tables)
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", ["sensitivity", "specificity"])
+@pytest.mark.parametrize("field", ["value", "num_counted", "majority", "chance", "ci_high"])
+def test_a_changed_number_of_a_class_is_found(
+    evaluation: Evaluation, record: RunRecord, metric: str, field: str
+) -> None:
+    group = "all/attribute=pace/class=fast"
+    value = getattr(evaluation.score(metric, group), field)
+    changed = change(record, metric, group, **{field: value + (1 if field == "num_counted" else 1e-6)})
+    with pytest.raises(RecordError, match=f"{field} of {metric} of {group} is"):
+        audit(changed, evaluation.tables)
+
+
+@pytest.mark.parametrize("metric", [*METRICS, "sensitivity", "specificity"])
 def test_every_number_is_counted_a_second_time(evaluation: Evaluation, metric: str) -> None:
     for score, found in recount_answers(evaluation.tables, evaluation.scores):
         if score.metric == metric:
             assert {"value", "num_probes", "num_counted", "num_absent", "num_excluded"} <= set(found)
             assert found["value"] == pytest.approx(score.value, nan_ok=True)
+            assert found.get("majority", score.majority) == pytest.approx(score.majority, nan_ok=True)
 
 
 @pytest.mark.parametrize(
@@ -169,6 +185,15 @@ def test_groups_must_be_those_of_the_protocol(evaluation: Evaluation) -> None:
     fewer = protocol(probes={"NM": protocol().probes["NM"]}, headline="NM")
     with pytest.raises(RecordError, match="groups that the protocol lacks: BG, CL"):
         audit(record_told(evaluation, proto=fewer), evaluation.tables)
+
+
+def test_groups_of_a_protocol_without_any_are_the_conditions() -> None:
+    told = tell(proto=ATTRIBUTE_PROTOCOL, bootstrap=0)
+    record = record_told(told, proto=ATTRIBUTE_PROTOCOL)
+    members = told.tables["sequences"]["in:bg-01"].to_pylist()
+    members[members.index(True)] = False
+    with pytest.raises(RecordError, match="groups of the table sequences are not its conditions"):
+        audit(record, with_column(told.tables, "sequences", "in:bg-01", members))
 
 
 def test_the_majority_is_counted_again(evaluation: Evaluation, record: RunRecord) -> None:

@@ -149,7 +149,7 @@ def test_raw_crops_are_standardised_as_published() -> None:
         ({"rgb_px": (64, 64)}, "would be distorted to 56x28"),
         (
             {"is_image_trained": True, "image": TowerConfig(architecture=VIT, weights="pretrained", revision="a" * 40)},
-            "published weights stay",
+            "set is_image_trained=false",
         ),
     ],
 )

@@ -84,7 +84,8 @@ def test_what_is_not_there_is_told(hub: FakeHub) -> None:
     commit = hub.add("org/clip", {"readme.md": b""})
     with pytest.raises(ModelError, match=rf"org/clip has none of a\.safetensors, b\.bin at commit {commit}"):
         fetch(location, commit)
-    with pytest.raises(ModelError, match=rf"cannot fetch .* at commit {COMMIT}.*Revision Not Found"):
+    told = rf"cannot fetch .* at commit {COMMIT}.*Revision Not Found.*org/clip/commits/main lists .*revision.*'file'"
+    with pytest.raises(ModelError, match=told):
         fetch(location, COMMIT)
 
 

@@ -4,10 +4,10 @@ Axes: N batch, C channels, T frames, K real frames of all clips, H rows, W colum
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -21,6 +21,7 @@ from gaitbench.layers import (
     SeparateFC,
     TwoStreamTrunk,
     appearance_branch,
+    check_strips,
     choose_foreground,
     clean_mask,
     denoising_branch,
@@ -76,6 +77,17 @@ class BigGaitConfig(FrameEncoderConfig, frozen=True):
     """Factor on the cosines in the cross-entropy."""
     label_smoothing: NonNegativeFloat = 0.1
     """Share of the target spread over all classes."""
+
+    @model_validator(mode="after")
+    def _check_maps(self) -> Self:
+        """Refuse sizes that do not fit."""
+        check_strips(self.map_px, self.channels, self.strides, self.bins)
+        if self.has_mask and self.map_px[0] < 2 * self.border_rows:
+            raise ValueError(
+                f"border_rows {self.border_rows} at the top and bottom are more than the {self.map_px[0]} rows of "
+                "map_px; choose fewer"
+            )
+        return self
 
 
 class MaskBranch(nn.Module):
@@ -311,6 +323,7 @@ PRESETS: dict[str, Preset] = {
     "paper@ccgr-mini": _paper(
         {**_STRETCHED, "rgb_px": (128, 128)}, "crops of 128x128 brought to the box's proportions"
     ),
+    "paper@walkers": _paper({"rgb_px": (128, 64), "ratio": "frame"}, "the published recipe on crops of 128x64"),
     "quick": Preset(
         config={
             "image": {

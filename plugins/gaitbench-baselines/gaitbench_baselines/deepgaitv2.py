@@ -3,21 +3,18 @@
 Axes: N batch, C channels, T frames, H rows, W columns, D embedding width, P parts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal, Protocol, Self
+from typing import Literal, Self
 
 from pydantic import PositiveInt, model_validator
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
-from gaitbench.layers import ResidualStage, frame_wise, padding_mask
-from gaitbench.layers.residual_3d import BlockKind
-from gaitbench.model import GaitBatch, GaitOutput, InputSpec
+from gaitbench.layers import Stages, Stem, padding_mask
+from gaitbench.model import GaitBatch, GaitOutput, InputSpec, clips_of
 from gaitbench.recipe import AugmentConfig, ClipConfig, OptimizerConfig, Preset, Recipe, ScheduleConfig, Stage
 from gaitbench_baselines.gait_challenge import on_gait_challenge
 from gaitbench_baselines.part_network import HEAD_KEYS, PartNetwork, PartNetworkConfig
-from gaitbench_baselines.raster_input import clip_input
 
 __all__ = [
     "DATA_AUGMENTATION",
@@ -31,8 +28,6 @@ __all__ = [
     "DeepGaitV2Config",
     "DeepGaitV22dConfig",
     "DeepGaitV23dConfig",
-    "Stages",
-    "Stem",
     "published_recipe",
     "quick_recipe",
     "stage_keys",
@@ -108,70 +103,6 @@ class DeepGaitV23dConfig(DeepGaitV2Config, frozen=True):
     """Two 3x3x3 convolutions per block."""
 
 
-class Stem(nn.Sequential):
-    """The first convolution with batch norm and ReLU, on every frame: ``[N, C, T, H, W]`` to the same axes.
-
-    Args:
-        in_channels: Channels that come in.
-        out_channels: Channels that go out.
-        stride: In space.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1) -> None:
-        super().__init__(
-            nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(out_channels)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Run it."""
-        return functional.relu(frame_wise(super().forward, x), inplace=True)
-
-
-class StageSizes(Protocol):
-    """What stages are built from: one number for each."""
-
-    @property
-    def channels(self) -> tuple[int, ...]:
-        """Width."""
-
-    @property
-    def strides(self) -> tuple[int, ...]:
-        """Stride in space."""
-
-    @property
-    def num_blocks(self) -> tuple[int, ...]:
-        """Residual blocks."""
-
-
-class Stages(nn.ModuleList):
-    """All stages of residual blocks that a configuration names, or the last ones of them.
-
-    Args:
-        config: Widths, strides and numbers of blocks.
-        kinds: Kind of the blocks of the last ``len(kinds)`` stages.
-    """
-
-    def __init__(self, config: StageSizes, kinds: Sequence[BlockKind]) -> None:
-        first = len(config.channels) - len(kinds)
-        widths = (config.channels[0], *config.channels)
-        super().__init__(
-            ResidualStage(
-                kind,
-                widths[index],
-                widths[index + 1],
-                stride=config.strides[index],
-                num_blocks=config.num_blocks[index],
-            )
-            for index, kind in enumerate(kinds, start=first)
-        )
-
-    def forward(self, x: Tensor, is_padding: Tensor | None = None) -> Tensor:
-        """Map ``[N, C, T, H, W]`` to the width of the last stage; ``is_padding`` is ``[N, T]`` bool."""
-        for stage in self:
-            x = stage(x, is_padding)
-        return x
-
-
 class DeepGaitV2(PartNetwork):
     """A stem, a stage of 2D blocks and three of the chosen kind; the maximum over frames; 16 strips; a neck.
 
@@ -222,7 +153,7 @@ class DeepGaitV2(PartNetwork):
 
     def part_features(self, batch: GaitBatch) -> Tensor:
         """The strips ``[N, C, P]`` before the head."""
-        x, num_frames = clip_input(batch, self.config.modality)
+        x, num_frames = clips_of(batch, self.config.modality)
         return self.pool_parts(self.stages(self.stem(x), padding_mask(num_frames, x.shape[2])), num_frames)
 
 

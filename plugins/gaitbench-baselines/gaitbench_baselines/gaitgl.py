@@ -15,10 +15,10 @@ from torch.nn import functional
 from gaitbench.errors import ShapeError
 from gaitbench.layers import SeparateBNNeck, SeparateFC, clear_padding, init_parameters, padding_mask, set_pool
 from gaitbench.losses import batch_all_triplet, part_cross_entropy
-from gaitbench.model import GaitBatch, GaitModel, GaitOutput, InputSpec, labels_of, logits_of
+from gaitbench.model import GaitBatch, GaitModel, GaitOutput, InputSpec, clips_of, labels_of, logits_of
 from gaitbench.recipe import AugmentConfig, ClipConfig, OptimizerConfig, Preset, Recipe, ScheduleConfig, Stage
 from gaitbench_baselines.gait_challenge import on_gait_challenge
-from gaitbench_baselines.raster_input import clip_input, silhouettes
+from gaitbench_baselines.raster_input import silhouettes
 from gaitbench_baselines.strips import strip_wise
 
 __all__ = ["PRESETS", "PUBLISHED_KEYS", "GaitGL", "GaitGLConfig", "GeneralisedMean", "GlobalLocalConv", "at_least"]
@@ -156,7 +156,7 @@ class GaitGL(GaitModel):
 
     def part_features(self, batch: GaitBatch) -> Tensor:
         """The strips ``[N, D, P]`` behind the head, before the batch norm or the neck."""
-        clips, num_frames = at_least(_MIN_FRAMES, *clip_input(batch, "silhouette"))
+        clips, num_frames = at_least(_MIN_FRAMES, *clips_of(batch, "silhouette"))
         x = clips.contiguous(memory_format=torch.channels_last_3d)
         is_padding = padding_mask(num_frames, x.shape[2])
         for conv in self.stem:

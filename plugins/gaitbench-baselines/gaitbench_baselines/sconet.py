@@ -4,11 +4,13 @@ Axes: N batch, C channels, T frames, H rows, W columns, D embedding width, P par
 """
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
+import torch
 from pydantic import BaseModel, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor
 
+from gaitbench.card import Attribute
 from gaitbench.errors import ModelError
 from gaitbench.layers import ResNet9, SeparateBNNeck, SeparateFC, horizontal_pyramid_pool, set_pool, unfold_frames
 from gaitbench.losses import batch_all_triplet, part_cross_entropy
@@ -23,12 +25,15 @@ __all__ = ["PRESETS", "PUBLISHED_KEYS", "ScoNet", "ScoNetConfig"]
 class ScoNetConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
     """Sizes of ScoNet and what it screens for; the defaults are those published for Scoliosis1K."""
 
-    attribute: str = "scoliosis"
-    """Name of what is screened for, under which ``GaitOutput.attributes`` holds the scores."""
+    attributes: tuple[Attribute, ...] = ()
+    """The schema of the data; the runner sets it."""
+    attribute: str = ""
+    """Name of what is screened for, under which ``GaitOutput.attributes`` holds the scores; empty for every attribute
+    of the schema, and for ``scoliosis`` without one."""
     column: NonNegativeInt = 0
-    """Column of ``GaitBatch.attributes`` that holds the class of each sequence."""
+    """Column of ``GaitBatch.attributes`` that holds the class of each sequence; a schema knows it."""
     classes: tuple[str, ...] = ("negative", "neutral", "positive")
-    """Names of the classes, in the order of their indices."""
+    """Names of the classes, in the order of their indices; a schema knows them."""
     embedding: Literal["logits", "head"] = "logits"
     """What the output calls its embedding: the cosines to the classes, which is what is published, or the part vectors
     before them, which can be compared between people."""
@@ -63,13 +68,22 @@ class ScoNetConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
         return self
 
 
+class _Screened(NamedTuple):
+    """Something that is screened for."""
+
+    name: str
+    column: int
+    classes: tuple[str, ...]
+
+
 class ScoNet(GaitModel):
     """GaitBase whose neck knows classes of a condition; its answer is the mean of the cosines over the strips.
 
     ``GaitOutput.attributes`` holds the scores ``[N, classes]``; the largest decides. Training needs the class of each
     sequence from a dataset's attributes; -1 is unknown and counts for the triplets only. Exactly invariant to the
     order of frames and to their repetition. Losses: ``triplet`` between the training labels (of Scoliosis1K: of
-    sequences), ``cross_entropy`` between the classes.
+    sequences), ``cross_entropy`` between the classes. Published for one condition; of a schema with several attributes
+    the neck knows the classes of all, one after the other, and the cross-entropy is the mean over attributes.
 
     Source:
         Zhou et al., "Gait Patterns as Biomarkers: A Video-Based Approach for Classifying Scoliosis", MICCAI 2024,
@@ -96,9 +110,10 @@ class ScoNet(GaitModel):
             num_blocks=config.num_blocks,
             stem_stride=config.stem_stride,
         )
+        self.screened = _screened(config)
         num_parts = sum(config.bins)
         self.head = SeparateFC(num_parts, config.channels[-1], config.embedding_width)
-        self.neck = SeparateBNNeck(num_parts, config.embedding_width, len(config.classes))
+        self.neck = SeparateBNNeck(num_parts, config.embedding_width, sum(len(s.classes) for s in self.screened))
 
     @property
     def inputs(self) -> tuple[InputSpec, ...]:
@@ -115,7 +130,7 @@ class ScoNet(GaitModel):
         return GaitOutput(
             embedding=logits if self.config.embedding == "logits" else head,
             logits=logits,
-            attributes={self.config.attribute: logits.mean(dim=2)},
+            attributes={s.name: part.mean(dim=2) for s, part in zip(self.screened, self._parts(logits), strict=True)},
             extras={"head": head},
         )
 
@@ -126,38 +141,77 @@ class ScoNet(GaitModel):
             ModelError: The batch has no labels, or no such column of attributes, or a class that the model lacks.
         """
         config, labels, logits = self.config, labels_of(batch), logits_of(output)
-        classes = self._classes_of(batch)
-        is_known = classes >= 0
+        of_attributes = []
+        for screened, part in zip(self.screened, self._parts(logits), strict=True):
+            classes = _classes_of(batch, screened)
+            is_known = classes >= 0
+            if bool(is_known.any()):
+                of_attributes.append(
+                    part_cross_entropy(
+                        part[is_known],
+                        classes[is_known],
+                        scale=config.logit_scale,
+                        label_smoothing=config.label_smoothing,
+                    )
+                )
         # With nobody's class known the loss is zero, but still one that has a gradient.
-        loss = logits.sum() * 0
-        if bool(is_known.any()):
-            loss = part_cross_entropy(
-                logits[is_known], classes[is_known], scale=config.logit_scale, label_smoothing=config.label_smoothing
-            )
+        loss = torch.stack(of_attributes).mean() if of_attributes else logits.sum() * 0
         triplet = batch_all_triplet(output.extras["head"], labels, margin=config.margin)
         return {"triplet": triplet, "cross_entropy": loss}
 
-    def _classes_of(self, batch: GaitBatch) -> Tensor:
-        """``[N]`` int64."""
-        config, attributes = self.config, batch.attributes
-        if attributes is None or attributes.shape[1] <= config.column:
-            found = "none" if attributes is None else str(attributes.shape[1])
-            raise ModelError(
-                f"ScoNet learns the class from column {config.column} of the attributes, and the batch has {found}; "
-                "train on a dataset with attributes, or set `column`"
-            )
-        classes = attributes[:, config.column]
-        if int(classes.max()) >= len(config.classes):
-            raise ModelError(
-                f"column {config.column} of the attributes holds class {int(classes.max())}, ScoNet has "
-                f"{len(config.classes)}: {', '.join(config.classes)}; set `column` and `classes`"
-            )
-        return classes
+    def _parts(self, logits: Tensor) -> tuple[Tensor, ...]:
+        """``[N, classes, P]`` of each attribute."""
+        return torch.split(logits, [len(screened.classes) for screened in self.screened], dim=1)
+
+
+def _screened(config: ScoNetConfig) -> tuple[_Screened, ...]:
+    """What is screened for, in the order of the schema.
+
+    Raises:
+        ModelError: The schema does not have it.
+    """
+    if not config.attributes:
+        return (_Screened(config.attribute or "scoliosis", config.column, config.classes),)
+    known = [_Screened(each.name, column, each.classes) for column, each in enumerate(config.attributes)]
+    chosen = [screened for screened in known if config.attribute in ("", screened.name)]
+    if not chosen:
+        raise ModelError(
+            f"ScoNet is to screen for {config.attribute!r}, and the data have {', '.join(s.name for s in known)}; set "
+            "`attribute` to one of them, or leave it empty for all"
+        )
+    return tuple(chosen)
+
+
+def _classes_of(batch: GaitBatch, screened: _Screened) -> Tensor:
+    """``[N]`` int64."""
+    attributes, (_, column, words) = batch.attributes, screened
+    if attributes is None or attributes.shape[1] <= column:
+        found = "none" if attributes is None else str(attributes.shape[1])
+        raise ModelError(
+            f"ScoNet learns the class from column {column} of the attributes, and the batch has {found}; train on a "
+            "dataset with attributes, or set `column`"
+        )
+    classes = attributes[:, column]
+    if int(classes.max()) >= len(words):
+        raise ModelError(
+            f"column {column} of the attributes holds class {int(classes.max())}, ScoNet has {len(words)}: "
+            f"{', '.join(words)}; set `column` and `classes`"
+        )
+    return classes
 
 
 def _recipe(stage: Stage) -> Recipe:
     return Recipe(stages=(stage,), precision="bf16-mixed")
 
+
+_SMALL = {"channels": (16, 32, 64, 128), "stem_stride": 2, "embedding_width": 128, "bins": (8, 4, 2, 1)}
+_SHORT = Stage(
+    iterations=800,
+    clips=ClipConfig(subjects_per_batch=12, sequences_per_subject=4, num_frames=6),
+    augment=AugmentConfig(shift=0.3, rescale=0.3),
+    optimizer=OptimizerConfig(name="adamw", lr=2e-3, weight_decay=5e-3),
+    schedule=ScheduleConfig(name="onecycle", warmup=80),
+)
 
 PRESETS: dict[str, Preset] = {
     "paper": Preset(
@@ -169,7 +223,7 @@ PRESETS: dict[str, Preset] = {
                 schedule=ScheduleConfig(name="multistep", milestones=(10_000, 14_000, 18_000)),
             )
         ),
-        note="recipe as published for Scoliosis1K; the dataset's attribute 0 is the class",
+        note="recipe as published for Scoliosis1K, whose only attribute is the class",
     ),
     "quick": Preset(
         config={
@@ -177,22 +231,17 @@ PRESETS: dict[str, Preset] = {
             "column": 6,
             "classes": ("level", "higher on the left", "higher on the right"),
             "embedding": "head",
-            "channels": (16, 32, 64, 128),
-            "stem_stride": 2,
-            "embedding_width": 128,
-            "bins": (8, 4, 2, 1),
+            **_SMALL,
         },
-        recipe=_recipe(
-            Stage(
-                iterations=800,
-                clips=ClipConfig(subjects_per_batch=12, sequences_per_subject=4, num_frames=6),
-                augment=AugmentConfig(shift=0.3, rescale=0.3),
-                optimizer=OptimizerConfig(name="adamw", lr=2e-3, weight_decay=5e-3),
-                schedule=ScheduleConfig(name="onecycle", warmup=80),
-            )
-        ),
+        recipe=_recipe(_SHORT),
         note="screens walkers for uneven shoulders, and is compared by its part vectors; quarter width, first "
         "convolution with stride 2, 8 to 1 strips, short training; no flips, which would swap left and right",
+    ),
+    "quick@attribute": Preset(
+        config=_SMALL,
+        recipe=_recipe(_SHORT),
+        note="screens for every attribute of the data at once, where the paper has one; quarter width, first "
+        "convolution with stride 2, 8 to 1 strips, short training",
     ),
 }
 """Presets by name; ``NAME@DATASET`` goes before ``NAME`` on that dataset."""

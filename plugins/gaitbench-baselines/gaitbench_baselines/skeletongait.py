@@ -14,22 +14,19 @@ from torch import Tensor
 from gaitbench import layers
 from gaitbench.augment import augment
 from gaitbench.errors import ModelError, ShapeError
-from gaitbench.layers import ResidualStage, padding_mask, skeleton_map, unfold_frames
-from gaitbench.model import GaitBatch, GaitOutput, InputSpec
+from gaitbench.layers import ResidualStage, Stages, Stem, padding_mask, skeleton_map, unfold_frames
+from gaitbench.model import GaitBatch, GaitOutput, InputSpec, clips_of
 from gaitbench.recipe import AugmentConfig, Preset
 from gaitbench_baselines.deepgaitv2 import (
     DATA_AUGMENTATION,
     QUICK_SIZES,
     BlockNetworkConfig,
-    Stages,
-    Stem,
     published_recipe,
     quick_recipe,
     stage_keys,
 )
 from gaitbench_baselines.deepgaitv2 import PUBLISHED_KEYS as DEEPGAITV2_KEYS
 from gaitbench_baselines.part_network import HEAD_KEYS, PartNetwork
-from gaitbench_baselines.raster_input import clip_input
 
 __all__ = [
     "PLUS_PLUS_KEYS",
@@ -182,7 +179,7 @@ class SkeletonGaitPlusPlus(PartNetwork):
         """Embed joints ``[N, 3, T, V]`` or maps ``[N, 2, T, H, W]``, and silhouettes ``[N, 1, T, H, W]``."""
         config = self.config
         maps, map_frames = _map_input(batch, config, is_whole=False)
-        silhouette, silhouette_frames = clip_input(batch, "silhouette")
+        silhouette, silhouette_frames = clips_of(batch, "silhouette")
         if maps.shape[2:] != silhouette.shape[2:]:
             raise ShapeError(
                 f"SkeletonGait++ needs maps and silhouettes of the same frames, rows and columns, got maps "
@@ -257,7 +254,7 @@ def _map_input(batch: GaitBatch, config: SkeletonGaitConfig, *, is_whole: bool) 
     ``is_whole`` draws squares, so that what an augmentation moves in from the sides is drawn and not black.
     """
     if config.modality == "skeleton-map":
-        return clip_input(batch, "skeleton-map")
+        return clips_of(batch, "skeleton-map")
     if "skeleton2d" not in batch.inputs:
         raise ModelError(f"the batch holds {', '.join(batch.inputs) or 'nothing'}, but the model reads skeleton2d")
     maps = skeleton_map(

@@ -12,13 +12,13 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor
 from torch.nn import functional
 
-from gaitbench.layers import frame_wise
-from gaitbench.model import GaitBatch, GaitOutput, InputSpec
+from gaitbench.layers import Stages, Stem, frame_wise
+from gaitbench.model import GaitBatch, GaitOutput, InputSpec, clips_of
 from gaitbench.recipe import ClipConfig, OptimizerConfig, Preset, Recipe, ScheduleConfig, Stage
-from gaitbench_baselines.deepgaitv2 import DATA_AUGMENTATION, Stages, Stem, quick_recipe, stage_keys
+from gaitbench_baselines.deepgaitv2 import DATA_AUGMENTATION, quick_recipe, stage_keys
 from gaitbench_baselines.gait_challenge import on_gait_challenge
 from gaitbench_baselines.part_network import HEAD_KEYS, PartNetwork, PartNetworkConfig
-from gaitbench_baselines.raster_input import clip_input, silhouettes
+from gaitbench_baselines.raster_input import silhouettes
 from gaitbench_baselines.video_swin import PUBLISHED_KEYS as SWIN_KEYS
 from gaitbench_baselines.video_swin import VideoSwin
 
@@ -129,7 +129,7 @@ class SwinGait(PartNetwork):
 
     def forward(self, batch: GaitBatch) -> GaitOutput:
         """Embed silhouettes ``[N, C, T, H, W]`` of equal length as ``[N, D, P]``."""
-        x, num_frames = clip_input(batch, "silhouette")
+        x, num_frames = clips_of(batch, "silhouette")
         x = self.transformer(frame_wise(self._resize, self.stages(self.stem(x))))
         return self.recognise(x, num_frames)
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from gaitbench_baselines.biggait import PRESETS, BigGait, BigGaitConfig, MaskBranch
+from pydantic import ValidationError
 from torch import Tensor
 
 from gaitbench.layers import RealFrames
@@ -175,8 +176,21 @@ def test_explains_itself() -> None:
     assert classes.values.max() <= 4
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"bins": (7,)}, r"16x8 end as 16x8, which bins \[7\]"),
+        ({"channels": (4, 6)}, "must name the same stages"),
+        ({"border_rows": 9}, "border_rows 9 at the top and bottom are more than the 16 rows"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        BigGaitConfig(**{**SMALL, **fields})
+
+
 def test_recipe_is_the_published_one() -> None:
-    for dataset in ("ccpg", "sustech1k", "ccgr-mini"):
+    for dataset in ("ccpg", "sustech1k", "ccgr-mini", "walkers"):
         first, second = PRESETS[f"paper@{dataset}"].recipe.stages
         assert first.iterations + second.iterations == 40_000
         assert tuple(500 + step for step in second.schedule.milestones) == (15_000, 25_000, 30_000, 35_000)

@@ -66,6 +66,13 @@ SMALL: dict[str, dict[str, Any]] = {
         "strides": (1, 1, 1, 1),
         "embedding_width": 12,
     },
+    "garnet": {
+        "channels": (4, 6, 8, 8),
+        "attributes": (
+            {"name": "gender", "title": "Gender", "classes": ("male", "female")},
+            {"name": "toe", "title": "Toe", "classes": ("straight", "in", "out")},
+        ),
+    },
 }
 """Sizes at which a test takes milliseconds."""
 ORDERED = frozenset(
@@ -78,6 +85,7 @@ ORDERED = frozenset(
         "swingait",
         "skeletongait",
         "skeletongait++",
+        "garnet",
     }
 )
 """Models that see frames in their order; all others see a set, whose order and repetition must not matter. Whether
@@ -85,6 +93,8 @@ sequences of different lengths share a batch is said by the model itself, as ``p
 NAMES = [spec.name for spec in plugin.MODELS]
 PRESETS = [(name, preset) for name in NAMES for preset in load_presets(name)]
 FITTED = ("nearest-raw", "gei")
+UNLABELLED = ("garnet",)
+"""Models that learn attributes, whoever shows them."""
 by_name = pytest.mark.parametrize("name", NAMES)
 
 
@@ -127,7 +137,8 @@ def test_recipe_can_be_trained(name: str, preset: str) -> None:
 
 @pytest.mark.parametrize(("name", "preset"), [(name, preset) for name, preset in PRESETS if preset.startswith("quick")])
 def test_quick_preset_trains_at_its_own_size(name: str, preset: str) -> None:
-    model, recipe = load_preset(name, preset)
+    known = {field: SMALL[name][field] for field in ("attributes",) if field in SMALL[name]}
+    model, recipe = load_preset(name, preset, config=known)
     check_recipe(model, recipe, num_frames=getattr(model.config, "num_frames", 2))
 
 
@@ -203,6 +214,6 @@ def test_training_steps_tell_two_subjects_apart(name: str, fields: dict[str, Any
     check_learning(model, batch=synthetic_batch(model.inputs, num_frames=2), num_steps=12, share=0.7)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in FITTED])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in (*FITTED, *UNLABELLED)])
 def test_losses_without_labels_are_refused(name: str) -> None:
     check_labels_needed(small(name))

@@ -6,6 +6,7 @@ from gaitbench_baselines import gaitbase, sconet
 from gaitbench_baselines.sconet import ScoNet, ScoNetConfig
 from pydantic import ValidationError
 
+from gaitbench.card import Attribute
 from gaitbench.errors import ModelError
 from gaitbench.losses import part_cross_entropy
 from gaitbench.model import GaitBatch
@@ -84,6 +85,43 @@ def test_classes_must_be_there(column: int, classes: list[int] | None, message: 
 def test_a_choice_needs_two_classes(classes: tuple[str, ...]) -> None:
     with pytest.raises(ValidationError, match="two or more different ones"):
         ScoNetConfig(classes=classes)
+
+
+SCHEMA = (
+    Attribute(name="gender", title="Gender", classes=("male", "female")),
+    Attribute(name="scoliosis", title="Scoliosis", classes=("negative", "neutral", "positive")),
+)
+
+
+def test_of_a_schema_every_attribute_is_told() -> None:
+    model = small(attributes=SCHEMA)
+    check_model(model)
+    batch = batch_of([2, -1, 0, 1])
+    batch.attributes[:, 0] = torch.tensor([0, 1, -1, 1])
+    with torch.no_grad():
+        output = model(batch)
+    assert output.logits.shape == (4, 5, 16)
+    torch.testing.assert_close(output.attributes["gender"], output.logits[:, :2].mean(dim=2))
+    torch.testing.assert_close(output.attributes["scoliosis"], output.logits[:, 2:].mean(dim=2))
+    gender = part_cross_entropy(output.logits[[0, 1, 3], :2], torch.tensor([0, 1, 1]))
+    scoliosis = part_cross_entropy(output.logits[[0, 2, 3], 2:], torch.tensor([2, 0, 1]))
+    torch.testing.assert_close(model.losses(output, batch, Stage())["cross_entropy"], (gender + scoliosis) / 2)
+
+
+def test_of_a_schema_one_attribute_may_be_chosen() -> None:
+    chosen = small(attributes=SCHEMA, attribute="scoliosis")
+    alone = small(column=1)
+    assert chosen.state_dict().keys() == alone.state_dict().keys()
+    batch = batch_of([2, -1, 0, 1])
+    batch.attributes[:, 0] = 1
+    with torch.no_grad():
+        output, expected = chosen(batch), alone(batch)
+    assert list(output.attributes) == ["scoliosis"]
+    torch.testing.assert_close(output.logits, expected.logits)
+    losses = [model.losses(model(batch), batch, Stage())["cross_entropy"] for model in (chosen, alone)]
+    torch.testing.assert_close(*losses)
+    with pytest.raises(ModelError, match="screen for 'posture', and the data have gender, scoliosis"):
+        small(attributes=SCHEMA, attribute="posture")
 
 
 def test_quick_screens_for_an_attribute_of_the_walkers() -> None:

@@ -2,18 +2,45 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
-from gaitbench.layers import FrameForm, MaskUse
+from gaitbench.layers import FrameForm, MaskUse, check_strips
 from gaitbench.towers.config import HASHING, TowerConfig
-from gaitbench.towers.frame_encoder import FrameEncoderConfig, Size
+from gaitbench.towers.frame_encoder import DINOV2_SMALL, FrameEncoderConfig, Size
+from gaitbench_lmgait.prompt_file import PromptFile
 from gaitbench_lmgait.prompts import PromptKind, sentences_of
 
-__all__ = ["LMGaitConfig", "TextConfig"]
+__all__ = ["CLIP_IMAGE", "LEAST_TAU", "LMGaitConfig", "TextConfig"]
+
+CLIP_IMAGE = TowerConfig(
+    architecture="open_clip:ViT-B-16",
+    weights="pretrained",
+    tag="openai",
+    revision="977e3dd0ec55ab8da155f2fbeb6b5f54948b6e3d",
+)
+"""CLIP's image tower as published, which the paper's table 7 puts in DINOv2's place."""
+
+LEAST_TAU = 0.01
+"""What likeness is divided by stays above it, so that the attention keeps a slope."""
+
+_IMAGE_TOWERS = {"dinov2": DINOV2_SMALL, "clip": CLIP_IMAGE}
 
 
 class TextConfig(FrameEncoderConfig, frozen=True):
-    """The text side and what it does to the image tower's maps."""
+    """The text side and what it does to the image tower's maps. ``image`` may be ``dinov2`` or ``clip``, as published.
+
+    Example:
+        >>> TextConfig(image="clip").image.architecture
+        'open_clip:ViT-B-16'
+    """
 
     has_text: bool = True
     """False leaves the maps as the image tower gives them (the paper's ablation)."""
@@ -22,9 +49,12 @@ class TextConfig(FrameEncoderConfig, frozen=True):
     prompt: PromptKind = "correct"
     """Which text it reads."""
     prompt_seed: NonNegativeInt = 0
-    """Draws random texts."""
+    """Draws random texts; with :attr:`prompts_file` the number of the round, from 0."""
     prompts: tuple[str, ...] = ()
-    """Sentences of one's own, in place of those of :attr:`prompt`; the vectors of several are averaged."""
+    """Sentences of one's own, in place of the correct ones; the vectors of several are averaged."""
+    prompts_file: PromptFile | None = None
+    """Sentences of an LLM, in place of the correct ones: the path of a file of ``gaitbench annotate --schema prompts``.
+    All of its sentences are read, or with ``prompt=random`` those of one round."""
     text_positions: Literal["as-tower", "sinusoidal"] = "as-tower"
     """Positions of the tokens: the tower's table, or fixed sines for a tower that has learned nothing."""
     is_text_projected: bool = False
@@ -49,7 +79,7 @@ class TextConfig(FrameEncoderConfig, frozen=True):
     """f (1 + M) or f M."""
     attended: Literal["both", "last", "layers"] = "both"
     """Which maps are weighed: the last one, which the decoder reads, the stacked layers, or both."""
-    tau: PositiveFloat = 0.07
+    tau: float = Field(0.07, gt=LEAST_TAU)
     """What likeness is divided by at the start."""
     is_tau_learned: bool = True
     """Whether training changes it."""
@@ -57,7 +87,35 @@ class TextConfig(FrameEncoderConfig, frozen=True):
     @property
     def sentences(self) -> tuple[str, ...]:
         """What the text tower reads."""
-        return self.prompts or sentences_of(self.prompt, self.prompt_seed)
+        if self.prompts_file is None:
+            return self.prompts or sentences_of(self.prompt, self.prompt_seed)
+        return self.prompts_file.rounds[self.prompt_seed] if self.prompt == "random" else self.prompts_file.sentences
+
+    @field_validator("image", mode="before")
+    @classmethod
+    def _name_published(cls, value: object) -> object:
+        """Take the short names of the two published image towers."""
+        if isinstance(value, str):
+            if value not in _IMAGE_TOWERS:
+                raise ValueError(f"an image tower is {' or '.join(_IMAGE_TOWERS)}, or the fields of another one")
+            return _IMAGE_TOWERS[value]
+        return value
+
+    @model_validator(mode="after")
+    def _check_prompts(self) -> Self:
+        """Refuse texts that would not be read."""
+        given = [name for name in ("prompts", "prompts_file") if getattr(self, name)]
+        if not self.has_text and (unread := [*given, *(["prompt"] if self.prompt != "correct" else [])]):
+            raise ValueError(f"has_text=false reads no text: leave {' and '.join(unread)} out, or set has_text=true")
+        if len(given) > 1:
+            raise ValueError("prompts and prompts_file both say what is read; give one of them")
+        if (self.prompt == "wrong" and given) or (self.prompt == "random" and self.prompts):
+            raise ValueError(f"{given[0]} would not be read with prompt={self.prompt!r}; leave one of the two out")
+        if self.prompt != "random" and self.prompt_seed:
+            raise ValueError("prompt_seed chooses among random texts; set prompt='random' with it")
+        if self.prompts_file and self.prompt_seed >= (count := len(self.prompts_file.rounds)):
+            raise ValueError(f"prompt_seed is the number of a round of prompts_file, from 0 to {count - 1}")
+        return self
 
     @model_validator(mode="after")
     def _check_text(self) -> Self:
@@ -68,8 +126,9 @@ class TextConfig(FrameEncoderConfig, frozen=True):
             raise ValueError("trained text towers need the positions that they were trained with: 'as-tower'")
         if self.has_mam_gate and self.text_form == "tokens":
             raise ValueError("a gated text is one vector per video; use text_form='vector'")
-        if self.has_mam_gate and not self.has_mam:
-            raise ValueError("has_mam_gate gates what motion awareness modules add; switch them on with has_mam")
+        for name in ("has_mam_gate", "mam_layers"):
+            if getattr(self, name) and not (self.has_mam and self.has_text):
+                raise ValueError(f"{name} is about motion awareness modules; switch them on with has_mam and has_text")
         return self
 
 
@@ -114,6 +173,12 @@ class LMGaitConfig(TextConfig, frozen=True):
     """Whether the module has its branch of single pixels over time."""
     has_rte: bool = True
     """Whether it has its branch of differences between frames."""
+    has_pte_conv: bool = True
+    """Whether the branch of single pixels convolves along time, or hands the frames on as they are."""
+    has_rte_difference: bool = True
+    """Whether the branch of differences takes differences, or convolves the frames themselves."""
+    has_rte_conv: bool = True
+    """Whether the branch of differences convolves them, or hands them on as they are."""
     fusion: Literal["conv", "sum"] = "conv"
     """How the branches become one: stacked and convolved, or added."""
     last_difference: Literal["zero", "repeat"] = "zero"
@@ -137,7 +202,44 @@ class LMGaitConfig(TextConfig, frozen=True):
 
     @model_validator(mode="after")
     def _check_time(self) -> Self:
-        """Refuse a module without branches."""
-        if self.temporal == "mtcm" and not (self.has_pte or self.has_rte):
+        """Refuse a module without branches, and switches of parts that are not there."""
+        changed = [name for name in _OF_MODULE if getattr(self, name) != type(self).model_fields[name].default]
+        if self.temporal != "mtcm":
+            if changed:
+                raise ValueError(
+                    f"part of the motion module, which is not there: {', '.join(changed)}; leave it out, or set "
+                    "temporal='mtcm'"
+                )
+            return self
+        if not (self.has_pte or self.has_rte):
             raise ValueError("the motion module needs has_pte or has_rte; temporal='none' does without it")
+        for branch in ("pte", "rte"):
+            parts = [name for name in changed if name in _OF_BRANCH[branch]]
+            if parts and not getattr(self, f"has_{branch}"):
+                raise ValueError(f"has_{branch}=false has no {' and '.join(parts)}; leave them out")
+        if not (self.has_rte_difference or self.has_rte_conv):
+            raise ValueError(
+                "without has_rte_difference and has_rte_conv nothing is left of the branch; set has_rte=false"
+            )
+        if self.last_difference != "zero" and not self.has_rte_difference:
+            raise ValueError("last_difference is about differences; set has_rte_difference=true with it")
         return self
+
+    @model_validator(mode="after")
+    def _check_maps(self) -> Self:
+        """Refuse sizes that do not fit, weights that nothing reads, and gradients that cannot flow."""
+        if self.has_text and self.attended == "last" and self.decoder_features == "layers":
+            raise ValueError("attended='last' weighs a map that decoder_features='layers' leaves unread; change one")
+        check_strips(self.map_px, self.channels, self.strides, self.bins)
+        if self.is_auto_swapped and self.map_px[0] < 2 * self.border_rows:
+            raise ValueError(
+                f"border_rows {self.border_rows} at the top and bottom are more than the {self.map_px[0]} rows of "
+                "map_px; choose fewer"
+            )
+        if self.has_mask_gradient and self.mask_use in ("core", "rounded"):
+            raise ValueError(f"no gradient passes mask_use={self.mask_use!r}; has_mask_gradient needs closed or soft")
+        return self
+
+
+_OF_BRANCH = {"pte": ("has_pte_conv",), "rte": ("has_rte_difference", "has_rte_conv", "last_difference")}
+_OF_MODULE = ("has_pte", "has_rte", *_OF_BRANCH["pte"], *_OF_BRANCH["rte"], "fusion")

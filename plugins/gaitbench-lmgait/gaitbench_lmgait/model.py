@@ -336,6 +336,9 @@ def _motion(config: LMGaitConfig) -> MotionTemporalCapture | TemporalConv | None
                 config.out_channels,
                 has_pte=config.has_pte,
                 has_rte=config.has_rte,
+                has_pte_conv=config.has_pte_conv,
+                has_rte_difference=config.has_rte_difference,
+                has_rte_conv=config.has_rte_conv,
                 fusion=config.fusion,
                 last_difference=config.last_difference,
             )

@@ -14,7 +14,7 @@ __all__ = ["MotionTemporalCapture", "TemporalConv", "frame_differences"]
 
 
 class TemporalConv(nn.Sequential):
-    """A 3D convolution without bias, batch norm and ReLU; T, H and W stay.
+    """A 3D convolution without bias, batch norm and ReLU; T, H and W stay. By itself it is the paper's "3D-CNN".
 
     Args:
         in_channels: C.
@@ -29,6 +29,7 @@ class TemporalConv(nn.Sequential):
             nn.BatchNorm3d(out_channels),
             nn.ReLU(inplace=True),
         )
+        init_parameters(self)
 
 
 class MotionTemporalCapture(nn.Module):
@@ -38,12 +39,16 @@ class MotionTemporalCapture(nn.Module):
         channels: C, in and out.
         has_pte: Whether there is the branch of single pixels: a convolution along time.
         has_rte: Whether there is the branch of regions: a 3D convolution of the differences.
+        has_pte_conv: False has the branch of single pixels hand on the frames as they are.
+        has_rte_difference: False has the branch of regions convolve the frames themselves.
+        has_rte_conv: False has the branch of regions hand on the differences as they are.
         fusion: ``conv`` stacks the branches' channels and convolves them pixel by pixel; ``sum`` adds them.
         last_difference: ``zero`` or the one before it, where the last frame has no successor.
 
     Source:
         Wu et al., "Language-Guided and Motion-Aware Gait Representation for Generalizable Recognition", arXiv
-        2601.11931, equations 8 to 12. Kernels, widths, the padding to T frames and the batch norms are ours.
+        2601.11931, equations 8 to 12; table 5 takes the three parts away one by one. Kernels, widths, the padding to T
+        frames and the batch norms are ours.
 
     Example:
         >>> module = MotionTemporalCapture(16)
@@ -59,19 +64,22 @@ class MotionTemporalCapture(nn.Module):
         *,
         has_pte: bool = True,
         has_rte: bool = True,
+        has_pte_conv: bool = True,
+        has_rte_difference: bool = True,
+        has_rte_conv: bool = True,
         fusion: Literal["conv", "sum"] = "conv",
         last_difference: Literal["zero", "repeat"] = "zero",
     ) -> None:
         super().__init__()
         if not (has_pte or has_rte):
             raise ValueError("the motion module needs at least one of its two branches")
-        self.pte = TemporalConv(channels, channels, (3, 1, 1)) if has_pte else None
-        self.rte = TemporalConv(channels, channels, (3, 3, 3)) if has_rte else None
+        self.pte = _branch(channels, (3, 1, 1), has_pte_conv) if has_pte else None
+        self.rte = _branch(channels, (3, 3, 3), has_rte_conv) if has_rte else None
+        self.has_rte_difference = has_rte_difference
         self.fuse = None
         if fusion == "conv":
             self.fuse = TemporalConv((has_pte + has_rte) * channels, channels, (1, 1, 1))
         self.last_difference = last_difference
-        init_parameters(self)
 
     def forward(self, x: Tensor, is_padding: Tensor | None = None) -> Tensor:
         """Map ``[N, C, T, H, W]`` to the same shape.
@@ -85,11 +93,16 @@ class MotionTemporalCapture(nn.Module):
         if self.pte is not None:
             seen.append(self.pte(x))
         if self.rte is not None:
-            seen.append(self.rte(frame_differences(x, is_padding, self.last_difference)))
+            change = frame_differences(x, is_padding, self.last_difference) if self.has_rte_difference else x
+            seen.append(self.rte(change))
         if self.fuse is not None:
             fused: Tensor = self.fuse(torch.cat(seen, dim=1))
             return fused
         return torch.stack(seen).sum(dim=0) if len(seen) > 1 else seen[0]
+
+
+def _branch(channels: int, kernel: tuple[int, int, int], has_conv: bool) -> nn.Module:
+    return TemporalConv(channels, channels, kernel) if has_conv else nn.Identity()
 
 
 def frame_differences(x: Tensor, is_padding: Tensor | None = None, last: Literal["zero", "repeat"] = "zero") -> Tensor:

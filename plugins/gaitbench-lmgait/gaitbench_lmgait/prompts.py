@@ -39,7 +39,8 @@ def sentences_of(kind: PromptKind, seed: int = 0) -> tuple[str, ...]:
 
     Source:
         Wu et al., arXiv 2601.11931, table 6 (correct, wrong and random texts). The wordings are ours: the paper does
-        not print the correct ones.
+        not print the correct ones. Its random texts are an LLM's, six runs averaged; those are read from a file
+        (:mod:`gaitbench_lmgait.prompt_file`), while words drawn here need no LLM and say nothing at all.
     """
     match kind:
         case "correct":

@@ -7,11 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gaitbench_lmgait.config import TextConfig
+from gaitbench_lmgait.config import LEAST_TAU, TextConfig
 
 __all__ = ["SemanticAttention"]
-
-_LEAST_TAU = 1e-2
 
 
 class SemanticAttention(nn.Module):
@@ -34,11 +32,18 @@ class SemanticAttention(nn.Module):
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
         self.config = config
-        tau = torch.tensor(config.tau)
+        # Learned as a change of its logarithm: no step of any size makes tau negative or stops its gradient, and weight
+        # decay draws it to where it started.
+        change = torch.zeros(())
         if config.is_tau_learned and config.attention == "spatial":
-            self.tau = nn.Parameter(tau)
+            self.log_change = nn.Parameter(change)
         else:
-            self.register_buffer("tau", tau)
+            self.register_buffer("log_change", change)
+
+    @property
+    def tau(self) -> Tensor:
+        """What likeness is divided by, above ``LEAST_TAU``."""
+        return LEAST_TAU + (self.config.tau - LEAST_TAU) * self.log_change.exp()
 
     def mask(self, text: Tensor, last: Tensor) -> Tensor:
         """Compute M, in float32 also under autocast.
@@ -59,7 +64,7 @@ class SemanticAttention(nn.Module):
                 functional.normalize(text, dim=2).expand(len(last), -1, -1),
                 functional.normalize(last.float(), dim=1),
             )
-            return torch.sigmoid(likeness.amax(dim=1, keepdim=True) / self.tau.clamp_min(_LEAST_TAU))
+            return torch.sigmoid(likeness.amax(dim=1, keepdim=True) / self.tau)
 
     def weigh(self, maps: Tensor, mask: Tensor) -> Tensor:
         """Apply M to ``[K, C, h, w]``, where C is D or a multiple of it: stacked layers are gated alike."""

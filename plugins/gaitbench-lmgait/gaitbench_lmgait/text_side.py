@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from gaitbench.errors import ModelError
 from gaitbench.layers import init_parameters
 from gaitbench.towers.borrowed import Borrowed
 from gaitbench.towers.config import TowerConfig, TowerInfo
@@ -66,6 +67,9 @@ class TextSide(nn.Module):
         config: Tower, sentences, modules.
         image_width: D.
 
+    Raises:
+        ModelError: The tower has fewer layers than modules follow, or a sentence is empty or too long for it.
+
     Source:
         Wu et al., arXiv 2601.11931, equations 5 to 7. Of a text the end-of-text token after the final norm is taken,
         as CLIP does; several sentences are averaged.
@@ -82,7 +86,11 @@ class TextSide(nn.Module):
         self.tower: Borrowed[ClipTextTower] = Borrowed(partial(_build, config, config.text))
         layers = config.mam_layers or tuple(range(1, shape.num_layers + 1))
         if wrong := [layer for layer in layers if layer > shape.num_layers]:
-            raise ValueError(f"mam_layers {wrong} are beyond the {shape.num_layers} layers of the text tower")
+            raise ModelError(
+                f"mam_layers {wrong} are beyond the {shape.num_layers} layers of the text tower "
+                f"{config.text.architecture}; choose others, or none for all of them"
+            )
+        shape.tokenize(config.sentences)
         self.adapters = nn.ModuleDict()
         if config.has_mam:
             for layer in layers:

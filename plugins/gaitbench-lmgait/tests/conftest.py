@@ -1,6 +1,7 @@
 """LMGait at a size at which a test takes milliseconds."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ import torch
 from gaitbench_lmgait.config import LMGaitConfig
 from gaitbench_lmgait.model import LMGait
 
+from gaitbench.annotating import Annotation, AnnotationHeader, Annotations, write_annotations
+from gaitbench.annotating.motion import MotionPromptsSchema
 from gaitbench.model import GaitBatch
 from gaitbench.testing import synthetic_batch
 
@@ -33,6 +36,12 @@ SIZES: dict[str, Any] = {
     "strides": (1, 1, 1, 1),
     "embedding_width": 12,
 }
+
+Rounds = tuple[tuple[str, str, str], ...]
+ROUNDS: Rounds = (
+    ("Arms swing.", "Legs step.", "They alternate."),
+    ("Both arms swing.", "Legs step.", "Sides take turns."),
+)
 
 
 @pytest.fixture
@@ -60,3 +69,36 @@ def clips() -> Callable[..., GaitBatch]:
         return synthetic_batch(model.inputs, **{"num_frames": 4, **fields})
 
     return make
+
+
+@pytest.fixture
+def write_prompts() -> Callable[..., Path]:
+    """Writes a file as ``gaitbench annotate --schema prompts`` does."""
+
+    def write(path: Path, rounds: Rounds = ROUNDS, *, num_rounds: int = 2, **header: Any) -> Path:
+        schema = MotionPromptsSchema(max(2, num_rounds))
+        (steps,) = schema.chains()
+        about = {
+            "schema_name": schema.name,
+            "schema_version": schema.version,
+            "prompt_sha256": schema.prompt_sha256(),
+            "fields": (),
+            "dataset": "walkers",
+            "dataset_version": "",
+            "num_rounds": num_rounds,
+            "model": "some-llm",
+            "endpoint_host": "localhost:8000",
+            "answer_format": "json_schema",
+            "written_by": "0",
+            **header,
+        }
+        records = []
+        for step, sentences in zip(steps, rounds, strict=False):
+            values = dict(zip((field.name for field in step.fields), sentences, strict=True))
+            records.append(
+                Annotation(sequence_id=step.entry, status="ok", values=values, sentences=schema.sentences(values))
+            )
+        write_annotations(path, Annotations(header=AnnotationHeader(**about), records=tuple(records)))
+        return path
+
+    return write

@@ -30,6 +30,9 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no-motion": {"temporal": "none"},
     "pte-only": {"has_rte": False},
     "rte-only": {"has_pte": False},
+    "pixels-not-convolved": {"has_pte_conv": False},
+    "frames-not-differences": {"has_rte_difference": False},
+    "differences-not-convolved": {"has_rte_conv": False},
     "branches-added": {"fusion": "sum"},
     "clip-image": {
         "image": {
@@ -81,8 +84,9 @@ def test_recipe_can_be_trained(preset: str, sizes: dict[str, Any]) -> None:
     check_recipe(*load_preset("lmgait", preset, config=sizes, num_classes=3))
 
 
-def test_quick_preset_trains_at_its_own_size() -> None:
-    check_recipe(*load_preset("lmgait", "quick"), num_frames=2)
+@pytest.mark.parametrize("preset", ["quick", "quick-clip"])
+def test_quick_presets_train_at_their_own_size(preset: str) -> None:
+    check_recipe(*load_preset("lmgait", preset), num_frames=2)
 
 
 @pytest.mark.parametrize("name", ABLATIONS)

@@ -5,15 +5,23 @@ import pytest
 import torch
 from gaitbench_lmgait.config import LMGaitConfig
 from gaitbench_lmgait.model import SILHOUETTE, LMGait
-from gaitbench_lmgait.presets import LOSS_WEIGHTS, PRESETS
+from gaitbench_lmgait.plugin import LMGAIT
+from gaitbench_lmgait.presets import CLIP_TEXT, LOSS_WEIGHTS, PRESETS
+from gaitbench_lmgait.text_side import StoredText, TextSide
 from torch import Tensor
 
+from gaitbench.cells.cell import override
 from gaitbench.checkpoint import apply_weights, weights_of
-from gaitbench.errors import ModelError
+from gaitbench.errors import ModelError, UsageError
 from gaitbench.explaining.asking import explain_batch
+from gaitbench.flops import count_flops
+from gaitbench.info import FLOPS_FRAMES, num_flops
 from gaitbench.model import GaitBatch
 from gaitbench.optim import freeze
 from gaitbench.recipe import Stage
+from gaitbench.registry import load_registry
+from gaitbench.testing import synthetic_batch
+from gaitbench.towers.frame_encoder import DINOV2_SMALL
 
 Make = Callable[..., LMGait]
 Clips = Callable[..., GaitBatch]
@@ -76,6 +84,22 @@ def test_a_sealed_file_builds_the_model_without_the_tower(small: Make, clips: Cl
     apply_weights(loaded, whole, "here")
     assert [tower.role for tower in loaded.towers] == ["image", "text"]
     assert torch.equal(embed(loaded, batch), embed(model, batch))
+
+
+def test_a_sealed_file_is_used_without_ever_building_the_tower(small: Make, clips: Clips) -> None:
+    trained = small(mam_start="xavier", text_form="tokens")
+    trained.seal()
+    loaded = small(text_form="tokens")
+    assert isinstance(loaded.text, TextSide)
+    borrowed = loaded.text.tower
+    apply_weights(loaded, weights_of(trained), "here")
+    batch = clips(loaded)
+    embed(loaded, batch)
+    assert "semantic attention" in {item.title for item in explain_batch(loaded, batch)}
+    assert not borrowed.is_built
+    assert isinstance(loaded.text, StoredText)
+    # The file holds the image tower's hash, no name of the text's parts, and no tensor of the text tower's sizes.
+    assert {name for name in weights_of(loaded) if "text" in name} == {"text.vector"}
 
 
 def test_a_gated_text_cannot_be_stored(small: Make) -> None:
@@ -222,3 +246,24 @@ def test_recipes_are_those_published(dataset: str, num_frames: int, side: Any) -
     config = LMGaitConfig(**preset.config)
     assert config.image.weights == config.text.weights == "pretrained"
     assert config.rgb_px == ((side, side) if side else (256, 128))
+
+
+def test_pinned_weights_are_full_commits_and_can_be_exchanged() -> None:
+    config = LMGaitConfig(**PRESETS["paper"].config)
+    assert (config.image, config.text) == (DINOV2_SMALL, CLIP_TEXT)
+    assert config.image.revision == "4610ca143709d58a633b6397a74412c2c3842454"
+    assert config.text.revision == "a6f597a30f7b82c51704746581f9a4e41421e878"
+    assert LMGaitConfig(image="clip").image.revision == "977e3dd0ec55ab8da155f2fbeb6b5f54948b6e3d"
+    assert LMGaitConfig(image="dinov2").image == DINOV2_SMALL
+    other = override("lmgait", LMGaitConfig, PRESETS["paper"], {"image.revision": "a" * 40})[0]
+    assert other.image.revision == "a" * 40
+    with pytest.raises(UsageError, match="pretrained weights need the commit"):
+        override("lmgait", LMGaitConfig, PRESETS["paper"], {"image.revision": "main"})
+
+
+def test_what_info_counts_is_the_model_without_its_text_tower() -> None:
+    model = LMGait(LMGaitConfig(**PRESETS["quick"].config)).eval()
+    batch = synthetic_batch(model.inputs, num_sequences=1, num_frames=FLOPS_FRAMES)
+    attached = count_flops(model, batch)
+    model.seal()
+    assert num_flops(load_registry(), LMGAIT, PRESETS["quick"]) == count_flops(model, batch) < attached

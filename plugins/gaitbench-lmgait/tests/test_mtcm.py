@@ -58,6 +58,29 @@ def test_the_order_of_frames_matters() -> None:
         assert (motion(x[:, :, order]) - forth[:, :, order]).abs().max() > 1e-3
 
 
+def test_each_part_may_be_taken_away_by_itself() -> None:
+    x = clip()
+    as_it_is = module(has_pte_conv=False)
+    both = torch.cat([x, as_it_is.rte(frame_differences(x))], dim=1)
+    torch.testing.assert_close(as_it_is(x), as_it_is.fuse(both))
+    frames = module(has_rte_difference=False)
+    torch.testing.assert_close(frames(x), frames.fuse(torch.cat([frames.pte(x), frames.rte(x)], dim=1)))
+    differences = module(has_rte_conv=False)
+    both = torch.cat([differences.pte(x), frame_differences(x)], dim=1)
+    torch.testing.assert_close(differences(x), differences.fuse(both))
+    for without, lost in ((as_it_is, 768), (differences, 6_912), (frames, 0)):
+        sizes = [sum(w.numel() for w in each.parameters() if w.dim() == 5) for each in (module(), without)]
+        assert sizes[0] - sizes[1] == lost // 16  # 4 channels, not 16: a sixteenth of the sheet's numbers
+
+
+def test_a_convolution_by_itself_starts_like_those_of_the_module() -> None:
+    torch.manual_seed(0)
+    conv = TemporalConv(16, 16, (3, 3, 3))
+    bound = (6 / (2 * 16 * 27)) ** 0.5  # Xavier
+    assert 0.98 * bound < conv[0].weight.abs().max() <= bound
+    assert 0 < conv[1].weight.std() < 0.05
+
+
 def test_fusion_is_frame_by_frame() -> None:
     motion, x = module(), clip()
     both = torch.cat([motion.pte(x), motion.rte(frame_differences(x))], dim=1)
@@ -71,7 +94,7 @@ def test_padding_reaches_nobody() -> None:
     x, is_padding = clip(), torch.tensor([[False] * 5, [False] * 3 + [True] * 2])
     noisy = x.clone()
     noisy[1, :, 3:] = 7
-    for fields in ({}, {"last_difference": "repeat"}):
+    for fields in ({}, {"last_difference": "repeat"}, {"has_pte_conv": False}, {"has_rte_difference": False}):
         motion = module(**fields)
         alone = motion(x[1:, :, :3])
         torch.testing.assert_close(motion(noisy, is_padding)[1:, :, :3], alone, atol=1e-6, rtol=1e-5)

@@ -1,13 +1,18 @@
-"""A whole run: trained in two stages, sealed, embedded from colours alone, and read again."""
+"""A whole run: trained in two stages, sealed, embedded from colours alone, read again, explained."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from gaitbench_lmgait.model import LMGait
+from gaitbench_lmgait.text_side import StoredText
 
 import gaitbench
 from gaitbench.checkpoint import load_tensors
+from gaitbench.digest import file_digest
 from gaitbench.results import read_record
+from gaitbench.runner import load_trained
 from gaitbench.weights import build_model
 
 WALKERS = {
@@ -22,22 +27,30 @@ WALKERS = {
 
 
 @pytest.mark.slow
-def test_run(tmp_path: Path, sizes: dict[str, Any], monkeypatch: Any) -> None:
+def test_run(
+    tmp_path: Path, sizes: dict[str, Any], write_prompts: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GAITBENCH_CACHE", str(tmp_path / "cache"))
     clips = {"subjects_per_batch": 2, "sequences_per_subject": 2, "num_frames": 2}
+    prompts = write_prompts(tmp_path / "prompts.parquet")
     overrides: dict[str, Any] = {f"config.{key}": value for key, value in sizes.items()}
+    overrides["prompts_file"] = str(prompts)
     for stage in (0, 1):
         overrides[f"recipe.stages.{stage}.iterations"] = 2
         overrides[f"recipe.stages.{stage}.schedule.warmup"] = 1
         overrides |= {f"recipe.stages.{stage}.clips.{key}": value for key, value in clips.items()}
-    result = gaitbench.run(
-        task="identity",
-        dataset="walkers",
-        models=["lmgait"],
-        out=tmp_path / "runs",
-        set=overrides,
-        options=WALKERS,
-    )
+
+    def run() -> Any:
+        return gaitbench.run(
+            task="identity",
+            dataset="walkers",
+            models=["lmgait"],
+            out=tmp_path / "runs",
+            set=overrides,
+            options=WALKERS,
+        )
+
+    result = run()
     (folder,) = [path.parent for path in (tmp_path / "runs" / "identity").rglob("record.json")]
     record = read_record(folder)
     assert result is not None
@@ -46,6 +59,18 @@ def test_run(tmp_path: Path, sizes: dict[str, Any], monkeypatch: Any) -> None:
     weights = load_tensors(folder / "model.safetensors")
     assert "text.vector" in weights
     assert not any(name.startswith(("text.projection", "text.adapters")) for name in weights)
+    assert result.records == run().records
+    led_by = record.model.config["prompts_file"]
+    assert (led_by["name"], led_by["sha256"]) == ("prompts.parquet", file_digest(prompts))
+    assert led_by["rounds"][0][0] == "Arms swing."
+    prompts.unlink()
+    loaded = load_trained(folder)
+    assert isinstance(loaded, LMGait)
+    assert isinstance(loaded.text, StoredText)
+    gaitbench.explain(folder, tmp_path / "looks", num=1, num_frames=2)
+    assert "semantic attention" in (tmp_path / "looks" / "findings.json").read_text()
+    file = gaitbench.embed("walkers", tmp_path / "embeddings.npz", weights=folder, options=WALKERS)
+    assert file.is_file()
     # The number in the record is that of the model as it was trained.
     trained = build_model("lmgait", config=record.model.config)
     assert record.model.num_parameters == sum(weight.numel() for weight in trained.parameters())

@@ -1,5 +1,6 @@
+import pytest
 import torch
-from gaitbench_lmgait.config import TextConfig
+from gaitbench_lmgait.config import LEAST_TAU, TextConfig
 from gaitbench_lmgait.semantic_attention import SemanticAttention
 from torch.nn import functional
 
@@ -40,13 +41,29 @@ def test_a_channel_gate_knows_the_text_alone_and_treats_stacked_layers_alike() -
     assert not list(attention.parameters())
 
 
-def test_tau_is_learned_from_its_start_and_never_reaches_zero() -> None:
+def test_tau_is_learned_from_its_start() -> None:
     attention = SemanticAttention(TextConfig())
-    assert attention.tau.item() == torch.tensor(0.07).item()
+    assert float(attention.tau.detach()) == pytest.approx(0.07, rel=1e-6)
     attention.mask(torch.randn(1, 1, 6), torch.randn(1, 6, 2, 2)).sum().backward()
-    assert attention.tau.grad is not None
-    assert attention.tau.grad.abs() > 0
-    with torch.no_grad():
-        attention.tau.fill_(-1)
-    assert bool(attention.mask(torch.randn(1, 1, 6), torch.randn(1, 6, 2, 2)).isfinite().all())
+    (learned,) = attention.parameters()
+    assert learned == 0  # weight decay draws it to the start
+    assert learned.grad.abs() > 0
     assert not list(SemanticAttention(TextConfig(is_tau_learned=False)).parameters())
+
+
+def test_no_step_makes_tau_negative_or_stops_its_gradient() -> None:
+    torch.manual_seed(0)
+    attention = SemanticAttention(TextConfig())
+    (learned,) = attention.parameters()
+    text, last = torch.randn(1, 1, 6), torch.randn(1, 6, 4, 2) * 1e-3
+    for value in (-2.0, 0.0, 5.0):
+        with torch.no_grad():
+            learned.fill_(value)
+        learned.grad = None
+        mask = attention.mask(text, last)
+        mask.square().sum().backward()
+        assert attention.tau > LEAST_TAU
+        assert bool(mask.isfinite().all())
+        assert learned.grad is not None
+        assert learned.grad.isfinite()
+        assert learned.grad != 0

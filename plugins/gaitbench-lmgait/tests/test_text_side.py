@@ -9,6 +9,8 @@ from gaitbench_lmgait.text_side import MotionAwareness, StoredText, TextSide
 from pydantic import ValidationError
 from torch.nn import functional
 
+from gaitbench.errors import ModelError
+
 SMALL = {
     "text": {"architecture": "ViT-B-32", "overrides": {"width": 16, "heads": 2, "layers": 3, "embed_dim": 8}},
     "mam_rank": 4,
@@ -118,14 +120,45 @@ def test_texts_differ_and_random_ones_depend_on_the_seed_alone() -> None:
         ({"text": {"architecture": "hashing"}}, "the hashing encoder has none"),
         ({"has_mam_gate": True, "text_form": "tokens"}, "use text_form='vector'"),
         ({"has_mam_gate": True, "has_mam": False}, "switch them on with has_mam"),
+        ({"mam_layers": (1,), "has_mam": False}, "mam_layers is about motion awareness modules"),
+        ({"has_mam_gate": True, "has_text": False}, "has_mam and has_text"),
+        ({"has_text": False, "prompt": "wrong"}, "has_text=false reads no text: leave prompt out, or set"),
+        ({"has_text": False, "prompts": ("An arm swings.",)}, "leave prompts out"),
+        ({"prompt": "wrong", "prompts": ("An arm swings.",)}, "prompts would not be read with prompt='wrong'"),
+        ({"prompt": "random", "prompts": ("An arm swings.",)}, "prompts would not be read with prompt='random'"),
+        ({"prompt_seed": 1}, "set prompt='random' with it"),
         ({"temporal": "mtcm", "has_pte": False, "has_rte": False}, "temporal='none' does without it"),
+        (
+            {"temporal": "none", "has_rte": False},
+            "module, which is not there: has_rte; leave it out, or set",
+        ),
+        ({"temporal": "conv3d", "fusion": "sum"}, "not there: fusion"),
+        ({"has_pte": False, "has_pte_conv": False}, "has_pte=false has no has_pte_conv"),
+        ({"has_rte": False, "has_rte_conv": False}, "has_rte=false has no has_rte_conv"),
+        ({"has_rte_difference": False, "has_rte_conv": False}, "set has_rte=false"),
+        ({"has_rte_difference": False, "last_difference": "repeat"}, "set has_rte_difference=true"),
+        ({"has_mask_gradient": True, "mask_use": "core"}, "has_mask_gradient needs closed or soft"),
+        ({"attended": "last", "decoder_features": "layers"}, "leaves unread"),
+        ({"channels": (4, 4)}, "must name the same stages"),
+        ({"bins": (16, 3)}, "do not cut into equal strips"),
+        ({"is_auto_swapped": True, "map_px": (8, 16), "bins": (4,)}, "more than the 8 rows of map_px"),
+        ({"tau": 0.0}, "greater than 0.01"),
+        ({"image": "clipp"}, "an image tower is dinov2 or clip"),
+        ({"image": "clip", "is_image_trained": True}, "set is_image_trained=false"),
     ],
 )
 def test_contradictions_are_refused(fields: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         LMGaitConfig(**fields)
-    with pytest.raises(ValueError, match=r"mam_layers \[9\] are beyond the 3 layers"):
+
+
+def test_what_the_tower_cannot_read_is_told_when_the_model_is_built() -> None:
+    with pytest.raises(ModelError, match=r"mam_layers \[9\] are beyond the 3 layers"):
         side(mam_layers=(1, 9))
+    with pytest.raises(ModelError, match="reads 77; shorten or divide it"):
+        side(prompts=("An arm swings.", "step " * 90))
+    with pytest.raises(ModelError, match="sentence 0"):
+        side(prompts=(" ",))
 
 
 def test_sealing_keeps_the_vector_and_drops_the_rest(small: Callable[..., LMGait]) -> None:
