@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ from gaitbench.errors import RecordError
 from gaitbench.metrics.bootstrap import percentile_interval
 from gaitbench.protocol import Protocol
 from gaitbench.reported import reported_elsewhere, reported_rows
-from gaitbench.results import RunRecord, Score
+from gaitbench.results import DataProvenance, RunRecord, Score, TrainedOn
 from gaitbench.tasks.attribute_evidence import EVERYBODY, is_about_attributes
 from gaitbench.tasks.scores import rank_1_samples
 
@@ -36,6 +36,7 @@ class Finished(NamedTuple):
 
 
 Floats = NDArray[np.float64]
+Data = TypeVar("Data", DataProvenance, TrainedOn)
 
 
 def boards_of(runs: Iterable[Finished], *, columns: Sequence[ExtraColumn] = ()) -> tuple[Board, ...]:
@@ -71,7 +72,7 @@ def _section_key(record: RunRecord) -> tuple[str, ...]:
     options = json.dumps(data.options, sort_keys=True)
     groups = " ".join(_groups(record))
     # Rows that were trained on other data are never ranked among those that were trained on these.
-    trained_on = json.dumps(data.trained_on and data.trained_on.model_dump(mode="json"), sort_keys=True)
+    trained_on = json.dumps(data.trained_on and _compared(data.trained_on).model_dump(mode="json"), sort_keys=True)
     # Nor are rows that were given true attributes of the test sequences ranked among those that were not.
     uses_labels = "true attributes" if record.uses_labels else ""
     return (
@@ -81,10 +82,25 @@ def _section_key(record: RunRecord) -> tuple[str, ...]:
         data.version,
         protocol,
         options,
-        data.fingerprint,
+        _compared(data).fingerprint,
         groups,
         trained_on,
         uses_labels,
+    )
+
+
+def _compared(data: Data) -> Data:
+    """The data as the test saw them: rows are compared whatever else one of them read in training."""
+    if not data.training_only:
+        return data
+    seen = tuple(name for name in data.modalities if name not in data.training_only)
+    return data.model_copy(
+        update={
+            "modalities": seen,
+            "fingerprint": data.test_fingerprint,
+            "training_only": (),
+            "test_fingerprint": "",
+        }
     )
 
 
@@ -118,9 +134,9 @@ def _section(runs: list[Finished], extra: Sequence[ExtraColumn]) -> Section:
         task_version=first.task_version,
         dataset=data.name,
         dataset_version=data.version,
-        fingerprint=data.fingerprint,
+        fingerprint=_compared(data).fingerprint,
         options=data.options,
-        modalities=data.modalities,
+        modalities=_compared(data).modalities,
         protocol=protocol.name,
         protocol_version=protocol.version,
         protocol_title=protocol.title,
@@ -141,7 +157,7 @@ def _section(runs: list[Finished], extra: Sequence[ExtraColumn]) -> Section:
             trained_on=data.trained_on.name if data.trained_on is not None else "",
         ),
         reported_elsewhere=reported_elsewhere(protocol, first.task) if data.trained_on is None else (),
-        trained_on=data.trained_on,
+        trained_on=data.trained_on and _compared(data.trained_on),
         labels=labels,
         uses_labels=first.uses_labels,
     )
@@ -223,6 +239,7 @@ def _measured(
         decides=model.decides,
         # Of equal configurations, what only some runs name is what the preset has anyway.
         changes=tuple(text for text in model.changes if all(text in record.model.changes for record in records)),
+        training_only=(first.data.trained_on or first.data).training_only,
     )
     return _Measured(row, samples[columns[0].key])
 

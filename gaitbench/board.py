@@ -72,7 +72,7 @@ class Cell(Dated, _Part):
 class Row(Dated, _Part):
     """One configured model."""
 
-    later_fields = frozenset({"towers", "decides", "changes"})
+    later_fields = frozenset({"towers", "decides", "changes", "training_only"})
 
     model: str
     """Name; with what was appended to its embeddings, where something was."""
@@ -114,6 +114,8 @@ class Row(Dated, _Part):
     """How its attribute logits became labels; empty where none are told."""
     changes: tuple[str, ...] = ()
     """What was set otherwise than in the preset, such as ``has_text=false``."""
+    training_only: tuple[str, ...] = ()
+    """Streams that it read in training, and not in the test."""
 
     @property
     def configured(self) -> str:

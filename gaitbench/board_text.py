@@ -313,7 +313,10 @@ def _row_notes(row: Row) -> list[str]:
 
 def _run_notes(row: Row) -> list[str]:
     """What a reader of its numbers must know: the preset's own words, and towers that are not the published ones."""
-    return ([row.note] if row.note else []) + [tower.says for tower in row.towers if tower.is_stand_in]
+    notes = [row.note] if row.note else []
+    if row.training_only:
+        notes.append(f"in training it also read {' + '.join(row.training_only)}, which those beside it may not have")
+    return notes + [tower.says for tower in row.towers if tower.is_stand_in]
 
 
 def _of(section: Section, table: str) -> list[Column]:

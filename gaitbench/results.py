@@ -86,8 +86,10 @@ class Score(Dated, _Part):
     """Of the others: left out, as the test set has no sequence with one, or none without."""
 
 
-class TrainedOn(_Part):
+class TrainedOn(Dated, _Part):
     """Which data were trained on, where the test is that of others."""
+
+    later_fields = frozenset({"training_only", "test_fingerprint"})
 
     name: str
     version: str
@@ -108,12 +110,16 @@ class TrainedOn(_Part):
     none is in both training and test. ``unknown``: nobody says whose walks one of them holds."""
     repository: str = ""
     """As in :class:`DataProvenance`."""
+    training_only: tuple[str, ...] = ()
+    """As in :class:`DataProvenance`."""
+    test_fingerprint: str = ""
+    """As in :class:`DataProvenance`."""
 
 
 class DataProvenance(Dated, _Part):
     """Which data were tested on, and trained on unless :attr:`trained_on` names others."""
 
-    later_fields = frozenset({"repository", "trained_on"})
+    later_fields = frozenset({"repository", "trained_on", "training_only", "test_fingerprint"})
 
     name: str
     version: str
@@ -134,6 +140,10 @@ class DataProvenance(Dated, _Part):
     """Hugging Face repository and commit that it was read from, ``ORG/NAME@COMMIT``; empty where it was not."""
     trained_on: TrainedOn | None = None
     """Other data that were trained on: a cross-dataset result."""
+    training_only: tuple[str, ...] = ()
+    """Those of :attr:`modalities` that were read in training alone."""
+    test_fingerprint: str = ""
+    """As :attr:`fingerprint`, of the modalities that were read in the test; empty where they are all the same."""
 
     @model_validator(mode="after")
     def _check_training(self) -> Self:

@@ -6,7 +6,7 @@ import pytest
 from scored import evaluate, protocol, record_of
 
 from gaitbench.board import ExtraColumn
-from gaitbench.board_text import board_markdown
+from gaitbench.board_text import board_markdown, board_text
 from gaitbench.errors import RecordError
 from gaitbench.leaderboard import add, build, check, from_folders, from_records, show
 from gaitbench.results import read_record, write_record
@@ -145,6 +145,20 @@ def test_rows_say_what_was_set_otherwise_than_in_the_preset() -> None:
     [board] = from_records([record, wide]).boards
     assert [row.configured for row in board.sections[0].rows] == ["quick", "quick, width=16"]
     assert "| quick, width=16 |" in board_markdown(board)
+
+
+def test_what_was_read_in_training_alone_parts_no_rows() -> None:
+    record = record_of(evaluate(IdentityTask()), IdentityTask())
+    read = {"modalities": ("silhouette", "parsing"), "fingerprint": "f" * 16, "training_only": ("parsing",)}
+    data = record.data.model_copy(update={**read, "test_fingerprint": record.data.fingerprint})
+    taught = record_of(evaluate(IdentityTask(), noise=2.0), IdentityTask(), model="taught", data=data)
+    [board] = from_records([record, taught]).boards
+    [section] = board.sections
+    assert (section.modalities, section.fingerprint) == (("silhouette",), record.data.fingerprint)
+    assert [row.training_only for row in section.rows] == [(), ("parsing",)]
+    assert "taught (quick): in training it also read parsing" in board_text(board)
+    other = taught.model_copy(update={"data": data.model_copy(update={"test_fingerprint": "e" * 16})})
+    assert len(from_records([record, other]).boards[0].sections) == 2
 
 
 def test_what_the_preset_has_anyway_is_not_named_as_changed() -> None:

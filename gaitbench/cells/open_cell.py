@@ -218,7 +218,9 @@ class OpenCell:
         people = check_people(
             resolved.trained_on.spec, chosen, resolved.scored_on.spec, self.dataset.take(division.test)
         )
-        self.trained_on = training_provenance(learnt, chosen, rule, resolved.modalities, people)
+        self.trained_on = training_provenance(
+            learnt, chosen, rule, resolved.modalities, people, tested=resolved.test_modalities
+        )
         return chosen
 
     def _determines(self) -> dict[str, Any]:
@@ -467,7 +469,14 @@ class OpenCell:
             status="partial" if division.is_partial else "complete",
             task=resolved.task_spec.name,
             task_version=resolved.task.version,
-            data=data_provenance(self.dataset, self.protocol, division, self.modalities, self.trained_on),
+            data=data_provenance(
+                self.dataset,
+                self.protocol,
+                division,
+                self.modalities,
+                self.trained_on,
+                tested=resolved.test_modalities,
+            ),
             model=model_provenance(
                 resolved, self.config, trained, embedded, None if self.appending is None else self.appending.provenance
             ),

@@ -1,7 +1,8 @@
 """What a record says of its data and its model."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ def data_provenance(
     division: Division,
     modalities: tuple[str, ...],
     trained_on: TrainedOn | None = None,
+    *,
+    tested: Collection[str],
 ) -> DataProvenance:
     """Say what was trained and tested on.
 
@@ -31,6 +34,7 @@ def data_provenance(
         division: Its rows by their part.
         modalities: Streams that the model read.
         trained_on: The training data, where they are others.
+        tested: Those of the streams that it read of test sequences.
     """
     card, table = dataset.card, dataset.table
     return DataProvenance(
@@ -47,11 +51,27 @@ def data_provenance(
         num_gallery=len(division.gallery),
         repository=card.repository,
         trained_on=trained_on,
+        **_read_in_test(dataset, modalities, tested),
     )
 
 
+def _read_in_test(dataset: GaitDataset, modalities: tuple[str, ...], tested: Collection[str]) -> dict[str, Any]:
+    """Tell streams that were read in training alone, and what the others hash to."""
+    training_only = tuple(name for name in modalities if name not in tested)
+    if not training_only:
+        return {}
+    seen = tuple(name for name in modalities if name in tested)
+    return {"training_only": training_only, "test_fingerprint": dataset.fingerprint(seen)}
+
+
 def training_provenance(
-    dataset: GaitDataset, chosen: GaitDataset, protocol: Protocol, modalities: tuple[str, ...], people: People
+    dataset: GaitDataset,
+    chosen: GaitDataset,
+    protocol: Protocol,
+    modalities: tuple[str, ...],
+    people: People,
+    *,
+    tested: Collection[str],
 ) -> TrainedOn:
     """Say what was trained on, where the test is of other data.
 
@@ -61,6 +81,7 @@ def training_provenance(
         protocol: Which chose them.
         modalities: Streams that the model read.
         people: Whether they are those of the test.
+        tested: Those of the streams that it read of test sequences.
     """
     card = dataset.card
     return TrainedOn(
@@ -76,6 +97,7 @@ def training_provenance(
         num_sequences=len(chosen),
         people=people,
         repository=card.repository,
+        **_read_in_test(dataset, modalities, tested),
     )
 
 
@@ -124,9 +146,15 @@ def changes_of(overrides: Mapping[str, object]) -> tuple[str, ...]:
     Example:
         >>> changes_of({"config.has_text": False, "recipe.stages.0.iterations": 9, "config.name": "a"})
         ('has_text=false', 'name=a', 'recipe.stages.0.iterations=9')
+        >>> changes_of({"config.prompts_file": "/data/prompts.json"})
+        ('prompts_file=prompts.json',)
     """
-    texts = {
-        name.removeprefix("config."): value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
-        for name, value in overrides.items()
-    }
+    texts = {name.removeprefix("config."): _typed(value) for name, value in overrides.items()}
     return tuple(f"{name}={value}" for name, value in sorted(texts.items()))
+
+
+def _typed(value: object) -> str:
+    """A value for a table, where folders of one machine say nothing."""
+    if isinstance(value, str | PurePath):
+        return PurePath(value).name if PurePath(value).is_absolute() else str(value)
+    return json.dumps(value, separators=(",", ":"), default=str)

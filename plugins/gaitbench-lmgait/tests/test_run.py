@@ -56,6 +56,9 @@ def test_run(
     assert result is not None
     assert [tower.role for tower in record.model.towers] == ["image", "text"]
     assert record.data.modalities == ("rgb", "silhouette-raw")
+    assert record.data.training_only == ("silhouette-raw",)
+    assert record.data.test_fingerprint not in ("", record.data.fingerprint)
+    assert "prompts_file=prompts.parquet" in record.model.changes
     weights = load_tensors(folder / "model.safetensors")
     assert "text.vector" in weights
     assert not any(name.startswith(("text.projection", "text.adapters")) for name in weights)
