@@ -62,7 +62,8 @@ def about_labels(labels: LabelSpace) -> str:
         '2 attributes (toe, hair) of 9 test sequences, as onehot7; 2 labels of them are unknown and left out.'
     """
     unknown = f"; {labels.num_unknown} labels of them are unknown and left out" if labels.num_unknown else ""
+    named = "attribute" if len(labels.attributes) == 1 else "attributes"
     return (
-        f"{len(labels.attributes)} attributes ({', '.join(labels.attributes)}) of {labels.num_sequences} test "
+        f"{len(labels.attributes)} {named} ({', '.join(labels.attributes)}) of {labels.num_sequences} test "
         f"sequences, as {' and '.join(labels.encodings)}{unknown}."
     )

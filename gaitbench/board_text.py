@@ -109,15 +109,14 @@ def board_text(board: Board) -> str:
         if len(board.sections) > 1:
             title += f", {' + '.join(section.modalities)}"
         lines += [title, *_about(section, with_options=False), *_aligned(head, rows)]
-        for table in ("groups", "attributes", "classes"):
-            for label, group_head, group_rows in _tables_by(section, table):
-                title = _TABLES[table] if section.labels is None else TABLE_TITLES[table]
-                lines += ["", f"{title}{label and f', {label}'}", *_aligned(group_head, group_rows)[1:]]
+        tables = ("groups", "attributes", "classes")
+        lines += _broken_down(section, section.rows, tables)
         shown = (*section.rows, *section.partial_rows)
         if notes := [f"{row.model} ({row.configured}): {note}" for row in shown for note in _run_notes(row)]:
             lines += ["", *dict.fromkeys(notes)]
         if section.partial_rows:
-            lines += ["", "Partial, off the ranking:", *_aligned(*_rows_table(section, section.partial_rows, "main"))]
+            lines += ["", "Partial, off the ranking:", *_aligned(*_partial_table(section))]
+            lines += _broken_down(section, _partial_alone(section), tables)
         if section.reported:
             lines += ["", "Reported by others, percent as printed (not measured here):"]
             lines += [ATTRIBUTES_REPORTED] if section.labels else []
@@ -130,18 +129,33 @@ def board_text(board: Board) -> str:
     return "\n".join(lines).rstrip()
 
 
+def _broken_down(section: Section, rows: Sequence[Row], tables: Sequence[str]) -> list[str]:
+    """The tables below the main one, for a terminal."""
+    titles = _TABLES if section.labels is None else TABLE_TITLES
+    return [
+        line
+        for table in tables
+        for label, head, body in _tables_by(section, table, rows)
+        for line in ("", f"{titles[table]}{label and f', {label}'}", *_aligned(head, body)[1:])
+    ]
+
+
 def _section_markdown(section: Section) -> list[str]:
     known = _WITH_LABELS if section.uses_labels else ""
     lines = [f"## {_route(section)} {section.dataset_version}, {' + '.join(section.modalities)}{known}", ""]
     lines += [f"- {line}" for line in _about(section)]
     lines += ["", "### Measured", "", *_markdown(*_main_table(section))]
-    for table, title in (_TABLES if section.labels is None else TABLE_TITLES).items():
-        for label, head, rows in _tables_by(section, table):
+    titles = _TABLES if section.labels is None else TABLE_TITLES
+    for table, title in titles.items():
+        for label, head, rows in _tables_by(section, table, section.rows):
             lines += ["", f"### {title}{label and f', {label}'}", "", *_markdown(head, rows)]
     if section.partial_rows:
         lines += ["", "### Partial runs, off the ranking", ""]
         lines += ["Subjects or sequences that the protocol needs were missing.", ""]
-        lines += _markdown(*_rows_table(section, section.partial_rows, "main"))
+        lines += _markdown(*_partial_table(section))
+        for table, title in titles.items():
+            for label, head, rows in _tables_by(section, table, _partial_alone(section)):
+                lines += ["", f"#### {title}{label and f', {label}'}", "", *_markdown(head, rows)]
     if section.reported:
         lines += ["", "### Reported", "", _REPORTED if section.labels is None else ATTRIBUTES_REPORTED, ""]
         lines += _markdown(*reported_table(section.reported, _reported_groups(section)))
@@ -244,9 +258,25 @@ def _route(section: Section) -> str:
 
 
 def _main_table(section: Section) -> tuple[list[str], list[list[str]]]:
-    head, rows = _rows_table(section, section.rows, "main")
-    if section.rows:
-        first = section.rows[0]
+    return _beside_simple(section, section.rows)
+
+
+def _partial_table(section: Section) -> tuple[list[str], list[list[str]]]:
+    if _partial_alone(section):
+        return _beside_simple(section, section.partial_rows)
+    return _rows_table(section, section.partial_rows, "main")
+
+
+def _partial_alone(section: Section) -> tuple[Row, ...]:
+    """Partial rows where no row can be complete, as nobody published how the data are divided; all are of one test."""
+    return section.partial_rows if section.labels is not None and not section.rows else ()
+
+
+def _beside_simple(section: Section, shown: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Rows with what guessing and the majority have."""
+    head, rows = _rows_table(section, shown, "main")
+    if shown:
+        first = shown[0]
         chances = [_percent(first.cells[column.key].chance) for column in _of(section, "main")]
         rest = [""] * (len(head) - 5 - len(chances))
         rows.append(["", "*chance*", "", "", "", *chances, *rest])
@@ -280,15 +310,15 @@ def _rows_table(section: Section, rows: Iterable[Row], table: str) -> tuple[list
     return head, body
 
 
-def _tables_by(section: Section, table: str) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+def _tables_by(section: Section, table: str, shown: Sequence[Row]) -> Iterator[tuple[str, list[str], list[list[str]]]]:
     """Direction, head and rows of each table of a kind; none without rows."""
     columns = _of(section, table)
-    for directions in dict.fromkeys(column.directions for column in columns) if section.rows else ():
+    for directions in dict.fromkeys(column.directions for column in columns) if shown else ():
         chosen = [column for column in columns if column.directions == directions]
         label = " ".join(directions)
         head = ["model", "preset", *(column.title.removesuffix(label).strip() for column in chosen)]
-        rows = [[row.model, row.configured, *(_cell(row.cells[c.key], False) for c in chosen)] for row in section.rows]
-        first = section.rows[0]
+        rows = [[row.model, row.configured, *(_cell(row.cells[c.key], False) for c in chosen)] for row in shown]
+        first = shown[0]
         rows.append(["*chance*", "", *(_percent(first.cells[c.key].chance) for c in chosen)])
         if any(first.cells[c.key].majority is not None for c in chosen):
             rows.append(["*majority*", "", *(_percent(first.cells[c.key].majority) for c in chosen)])

@@ -117,7 +117,13 @@ def test_a_partial_run_stands_aside(tmp_path: Path) -> None:
     (section,) = from_folders([folder]).boards[0].sections
     assert section.rows == ()
     assert len(section.partial_rows) == 1
-    assert "Partial, off the ranking" in str(from_folders([folder]))
+    text = str(from_folders([folder]))
+    assert "Partial, off the ranking" in text
+    # Of data whose division nobody published all rows are partial: they have the simple answers and breakdowns too.
+    for words in ("chance", "majority", "mA by probe group", "mA of classes by attribute"):
+        assert words in text, words
+    add([folder], tmp_path / "board")
+    assert "#### mA of classes by attribute" in (tmp_path / "board/attribute/small/README.md").read_text()
 
 
 def test_groups_without_a_label_are_shown_as_empty(tmp_path: Path) -> None:

@@ -33,6 +33,21 @@ def test_flops_by_hand(layer: nn.Module, shape: tuple[int, ...], expected: int, 
         assert count_flops(Wrapped(layer), batch) == expected
 
 
+def test_a_module_may_be_handed_a_view_of_a_parameter() -> None:
+    class Query(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.query, self.linear = nn.Parameter(torch.randn(2, 3)), nn.Linear(3, 5)
+
+        def forward(self, batch: GaitBatch) -> Tensor:
+            return self.linear(self.query.expand(len(batch.inputs["x"]), -1, -1))
+
+    model = Query()
+    model.linear.bias.requires_grad_(False)
+    assert count_flops(model, GaitBatch({"x": torch.rand(4, 1)}, {})) == 2 * 4 * 2 * 3 * 5
+    assert [name for name, weight in model.named_parameters() if weight.requires_grad] == ["query", "linear.weight"]
+
+
 def test_shared_parameters_count_once_and_buffers_do_not() -> None:
     first = nn.Linear(3, 3, bias=False)
     assert count_parameters(nn.Sequential(first, first, nn.BatchNorm1d(3))) == 9 + 6

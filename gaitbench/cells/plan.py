@@ -12,8 +12,9 @@ from gaitbench.cells.scored_on import ScoredOn, scored_on
 from gaitbench.cells.source import Source
 from gaitbench.dataset import GaitDataset
 from gaitbench.division import check_ready, check_ready_to_train
-from gaitbench.errors import DatasetError, UnknownNameError, UsageError
+from gaitbench.errors import DatasetError, ProtocolError, UnknownNameError, UsageError
 from gaitbench.partition import LIST_KEYS, read_partition
+from gaitbench.protocol import Selection
 from gaitbench.recipe import Precision
 from gaitbench.registry import Registry, load_registry, nearest
 from gaitbench.specs import ModelSpec
@@ -181,10 +182,17 @@ def _check_supplied(sources: Sequence[Source], models: Sequence[ResolvedCell]) -
 
 def _check_protocol(resolved: ResolvedCell) -> None:
     """Stop where no data could make the protocols apply, before any is prepared."""
-    partial = resolved.cell.allow_partial
+    partial, protocol = resolved.cell.allow_partial, resolved.scored_on.known_protocol()
     if resolved.is_cross_dataset:
         check_ready_to_train(resolved.trained_on.known_protocol(), allow_partial=partial)
-    check_ready(resolved.scored_on.known_protocol(), allow_partial=partial, needs_train=not resolved.is_cross_dataset)
+    check_ready(protocol, allow_partial=partial, needs_train=not resolved.is_cross_dataset)
+    is_undivided = protocol.train == Selection() and protocol.test_subjects == ("*",) and not protocol.lists
+    if is_undivided and not protocol.is_closed_set and not resolved.is_cross_dataset:
+        raise ProtocolError(
+            f"{protocol.name} says of nobody whether to train on or to test, as no division is published; hand yours "
+            "in with --partition FILE (partition=FILE), a JSON file with TRAIN_SET and TEST_SET, and allow partial "
+            "results (allow_partial=True, --allow-partial)"
+        )
 
 
 def _filled(test: ScoredOn, trained: Cell) -> ScoredOn:

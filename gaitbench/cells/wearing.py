@@ -26,7 +26,7 @@ PAPER = Stage(
     name="attributes",
     iterations=120_000,
     clips=ClipConfig(batch_size=32, num_frames=30, order="ordered"),
-    optimizer=OptimizerConfig(name="adam", lr=1e-4, weight_decay=2e-5),
+    optimizer=OptimizerConfig(name="adam", lr=1e-4, weight_decay=2e-5, eps=1e-6),
     schedule=ScheduleConfig(name="constant"),
 )
 """RA-GAR's training, the same for all models. Not printed, and ours: consecutive frames, a constant rate, no flips."""

@@ -125,7 +125,7 @@ def test_true_attributes_are_the_labels_and_unknown_ones_nothing(registry: Regis
     assert not joined[:, 2:][~is_known].any()
     appending.check(table)
     blank = replace(table, attributes=np.full_like(table.attributes, -1))
-    with pytest.raises(DatasetError, match="nothing true to append.*--append-attributes predicted"):
+    with pytest.raises(DatasetError, match=r"nothing true to append.*--append-attributes predicted"):
         appending.check(blank)
     Appending(resolve_cell(appended("predicted"), registry), cell.dataset.card.attributes, out).check(blank)
 

@@ -94,7 +94,7 @@ def test_recipes(name: str, preset: str) -> None:
     if preset == "paper":
         assert (stage.iterations, stage.clips.batch_size, stage.clips.num_frames) == (120_000, 32, 30)
         optimizer = stage.optimizer
-        assert (optimizer.name, optimizer.lr, optimizer.weight_decay) == ("adam", 1e-4, 2e-5)
+        assert (optimizer.name, optimizer.lr, optimizer.weight_decay, optimizer.eps) == ("adam", 1e-4, 2e-5, 1e-6)
     else:
         own = load_presets(name)[preset].recipe.stages[0].clips
         assert stage.clips.batch_size == own.subjects_per_batch * own.sequences_per_subject

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from gaitbench.card import Attribute
 from gaitbench.errors import ModelError
+from gaitbench.flops import count_flops
 from gaitbench.model import GaitBatch
 from gaitbench.recipe import Stage
 from gaitbench.testing import check_learning, check_lengths, check_model, check_recipe, synthetic_batch
@@ -65,6 +66,11 @@ def test_sizes() -> None:
     # Three convolutions of 3 with their norms, and the merging map.
     assert sum(w.numel() for w in model.motion.parameters()) == 3 * (3 * 512**2 + 2 * 512) + 3 * 512**2 + 512
     assert sum(w.numel() for w in model.heads.parameters()) == 513 * 5
+
+
+def test_its_operations_are_counted() -> None:
+    model = small().eval()
+    assert count_flops(model, clips(model)) > 0
 
 
 def test_motion_by_definition() -> None:

@@ -148,8 +148,8 @@ SCOLIOSIS1K = DatasetSpec(
     source="Z. Zhou et al., Gait Patterns as Biomarkers: A Video-Based Approach for Classifying Scoliosis, MICCAI 2024",
     target="gaitbench_silhouette.scoliosis1k:Scoliosis1K",
     options="gaitbench.streams.silhouettes:SilhouetteOptions",
-    modalities=("silhouette",),
-    protocols=(),
+    modalities=("silhouette", "skeleton2d"),
+    protocols=("scoliosis1k-112", "scoliosis1k-114", "scoliosis1k-118", "scoliosis1k-1116"),
     licence="Research only, under a signed agreement",
     access="Sign the agreement of https://zhouzi180.github.io/Scoliosis1K and send it to 12331257@mail.sustech.edu.cn; "
     "the reply has the password of the archives",

@@ -27,9 +27,9 @@ class Scoliosis1K(TreeBuilder):
     in use. The five digits count sequences, 1,493 of them, of 1,050 people: who walked twice is not known, so that
     training and test people cannot be kept apart, and there is no identity protocol.
 
-    The authors give four lists of training and test sequences, called by the shares of positive, neutral and negative
-    ones in training (as read from their names): ``112``, ``114`` and ``1116`` with 745 and 748 sequences, ``118`` with
-    744 and 749. They follow no rule and come with the data. How the poses lie is assumed to be as for the masks.
+    The authors give four lists of training and test sequences, core's protocols ``scoliosis1k-112``, ``-114``, ``-118``
+    and ``-1116``. They follow no rule and come with the data, to be handed in with ``--partition FILE``. How the poses
+    lie is assumed to be as for the masks.
 
     Source:
         Zhou et al., MICCAI 2024, and the data's release.

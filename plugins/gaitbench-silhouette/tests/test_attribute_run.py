@@ -51,9 +51,39 @@ def test_some_people_of_ra_gar(
     whole = by_place["ma_onehot5", "all"]
     # 005, 006 and 007 are tested; the bag of 007 is not known.
     assert (whole.num_probes, whole.num_excluded) == (6, 2)
+    # The protocol has one group, so the conditions are told apart.
+    assert by_place["ma_onehot5", "bg-1"].num_probes == by_place["ma_onehot5", "nm-1"].num_probes == 3
     text = str(from_folders([folder]))
     for words in ("CLIP-GAR", "65.57", "may not have been scored on the same number of labels", "Partial"):
         assert words in text, words
     identity = ["run", "--task", "identity", "--dataset", "ra-gar", "--data", str(out), "--model", "gaitset"]
     assert main(identity) == 1
     assert "protocol 'ra-gar' is for the task attribute" in capsys.readouterr().err
+
+
+def test_ma_gait_is_divided_by_its_user(
+    tmp_path: Path,
+    aligned: Callable,
+    write_pickle: Callable,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("GAITBENCH_CACHE", str(tmp_path / "cache"))
+    source = tmp_path / "s"
+    for subject in ("001", "002", "003", "005", "006", "007"):
+        write_pickle(source / subject / "nm" / "000" / "000.pkl", aligned(int(subject)))
+    (source / "schema.json").write_text(json.dumps(SCHEMA))
+    (source / "labels.csv").write_text(LABELS)
+    run = ["run", "--task", "attribute", "--dataset", "ma-gait", "--data", str(source), "--model", "gaitset"]
+    run += ["--option", "schema_file=schema.json", "labels_file=labels.csv", "--set", *SMALL, "--device", "cpu"]
+    run += ["--out", str(tmp_path / "runs")]
+    assert main(run) == 1
+    assert "as no division is published; hand yours in with --partition FILE" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    lists = tmp_path / "lists.json"
+    lists.write_text(json.dumps({"TRAIN_SET": ["001", "002", "003"], "TEST_SET": ["005", "006", "007"]}))
+    assert main([*run, "--partition", str(lists), "--allow-partial"]) == 0, capsys.readouterr().err
+    text = capsys.readouterr().out
+    for words in ("Partial, off the ranking", "majority", "GAR-Net", "71.86"):
+        assert words in text, words
