@@ -65,6 +65,7 @@ _NAMES: dict[str, dict[str, tuple[str, ...]]] = {
         "protocol": ("usf-gait17",),
     },
     "gaitbench-skeleton": {"model": ("gaitgraph", "gaitgraph2", "gaitmixer", "gaittr", "gpgait", "gpgait++")},
+    "gaitbench-tcfdnet": {"model": ("tcfdnet",)},
 }
 
 PACKAGES: dict[tuple[str, str], str] = {

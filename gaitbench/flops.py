@@ -34,6 +34,14 @@ def count_flops(model: nn.Module, batch: GaitBatch) -> int:
         >>> count_flops(model, GaitBatch(inputs={"x": torch.zeros(3, 5)}, num_frames={}))
         60
     """
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(batch)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    try:
+        # The counter fails at a module that is handed a view of a parameter, as of a learned query, while this trains.
+        for parameter in trained:
+            parameter.requires_grad_(False)
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            model(batch)
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
     return int(counter.get_total_flops())

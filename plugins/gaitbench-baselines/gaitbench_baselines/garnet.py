@@ -276,11 +276,11 @@ PRESETS: dict[str, Preset] = {
             stages=(
                 Stage(
                     name="attributes",
-                    iterations=600,
+                    iterations=500,
                     clips=ClipConfig(batch_size=48, num_frames=8, order="ordered", skip=2),
                     augment=AugmentConfig(shift=0.3, rescale=0.3),
                     optimizer=OptimizerConfig(name="adamw", lr=2e-3, weight_decay=5e-3),
-                    schedule=ScheduleConfig(name="onecycle", warmup=60),
+                    schedule=ScheduleConfig(name="onecycle", warmup=50),
                 ),
             ),
             precision="bf16-mixed",

@@ -1,0 +1,1 @@
+"""CLIP-GAR for gaitbench."""
