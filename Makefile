@@ -7,14 +7,14 @@
 #   make format        rewrite the source as 'make check' wants it
 #   make bench         benchmarks
 #
-# MODELS="gaitgl gaittr" picks what 'make identity' compares; 'gaitbench list models' shows all.
+# MODELS="gaitgl gaittr" picks what 'make identity' compares, MODELS=tcfdnet what 'make crossmodal' does;
+# 'gaitbench list models' shows all.
 # PYTHON=python3.12 picks an interpreter, VENV=DIR another environment, ARGS="..." passes options on, and
 # PIP_ARGS="--extra-index-url URL" with the address of PyTorch's CPU builds fetches a torch without CUDA (far smaller).
 
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
-MODELS ?= nearest-raw gei gaitset gaitbase
 PIP_ARGS ?=
 
 BIN := $(VENV)/bin
@@ -26,9 +26,11 @@ SOURCE := gaitbench tests plugins
 
 .PHONY: crossmodal identity test check lint types leaderboard wheels format bench install install-test install-dev
 
+crossmodal: MODELS ?= nearest-raw two-stream
 crossmodal: install
-	$(BIN)/gaitbench run --task crossmodal $(ARGS)
+	$(BIN)/gaitbench run --task crossmodal --model $(MODELS) $(ARGS)
 
+identity: MODELS ?= nearest-raw gei gaitset gaitbase
 identity: install
 	$(BIN)/gaitbench run --task identity --model $(MODELS) $(ARGS)
 

@@ -16,6 +16,7 @@ _NAMES: dict[str, dict[str, tuple[str, ...]]] = {
             "gaitgl",
             "gaitpart",
             "gaitset",
+            "garnet",
             "gei",
             "gln",
             "lidargait",

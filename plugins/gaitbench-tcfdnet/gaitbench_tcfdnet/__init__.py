@@ -1,0 +1,1 @@
+"""TCFDNet: silhouettes against LiDAR range images, with what each sensor adds told by sentences and taken away."""
