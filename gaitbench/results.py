@@ -203,6 +203,11 @@ class ModelProvenance(Dated, _Part):
     changes: tuple[str, ...] = ()
     """What was set otherwise than in the preset, such as ``has_text=false``."""
 
+    @property
+    def configured(self) -> str:
+        """The preset and what was changed in it, for tables."""
+        return ", ".join((self.preset, *self.changes))
+
 
 class TrainingSummary(_Part):
     """How it was trained."""

@@ -117,6 +117,7 @@ def _draw(
         run_id=record.run_id,
         model=record.model.name,
         preset=record.model.preset,
+        changes=record.model.changes,
         fidelity=record.model.fidelity,
         notes=tuple(filter(None, (record.model.note, *(t.says for t in record.model.towers if t.is_stand_in)))),
         task=record.task,
@@ -146,7 +147,7 @@ def _draw(
             sequence, strips = _explain(network, batch, info, num_frames)
             if strips:
                 about = f"subject {info.subject_id}, condition {info.condition}, view {info.view}"
-                heading = f"{info.sequence_id}: {record.model.name} ({record.model.preset}) on {found.dataset}"
+                heading = f"{info.sequence_id}: {record.model.name} ({record.model.configured}) on {found.dataset}"
                 image = draw_sheet(strips, sequence.frames, heading, f"{about}, {sequence.num_frames} frames")
                 buffer = io.BytesIO()
                 image.save(buffer, format="PNG", optimize=True)

@@ -67,6 +67,8 @@ class Explanation(_Part):
     run_id: str
     model: str
     preset: str
+    changes: tuple[str, ...] = ()
+    """What was set otherwise than in it."""
     fidelity: str
     notes: tuple[str, ...] = ()
     """What a reader must know of the model: the preset's own words, and towers that are not the published ones."""

@@ -52,7 +52,7 @@ def explanation_page(found: Explanation, pictures: Mapping[str, bytes]) -> str:
     """
     arrow = "" if found.trained_on == found.dataset else f"{found.trained_on} -> "
     facts = {
-        "model": f"{found.model} ({found.preset}, {found.fidelity})",
+        "model": f"{found.model} ({', '.join((found.preset, *found.changes, found.fidelity))})",
         "data": f"{arrow}{found.dataset} {found.dataset_version}",
         "sequences": f"{len(found.sequences)} of the {found.split} part of protocol {found.protocol}",
         "task": found.task,

@@ -55,6 +55,11 @@ def test_nothing_of_the_data_is_markup() -> None:
         assert escaped in text
 
 
+def test_what_was_changed_in_the_preset_is_told() -> None:
+    assert "m (quick, paper)" in page()
+    assert "m (quick, width=8, paper)" in page(changes=("width=8",))
+
+
 def test_what_was_trained_elsewhere_says_so() -> None:
     assert "<dd>b 1</dd>" in page()
     assert "<dd>a -&gt; b 1</dd>" in page(trained_on="a")
