@@ -16,10 +16,10 @@ from gaitbench.layers import LabelShares, init_parameters
 from gaitbench.losses import attribute_bce
 from gaitbench.model import Decision, GaitBatch, GaitModel, GaitOutput, InputSpec, attributes_of, clips_of
 from gaitbench.recipe import Stage
+from gaitbench.towers.sentence_bank import SentenceBank
 from gaitbench_clipgar.config import ClipGarConfig
 from gaitbench_clipgar.encoders import ClipEncoder, GaitEncoder
 from gaitbench_clipgar.fusion import Fusion
-from gaitbench_clipgar.sentence_vectors import SentenceVectors
 from gaitbench_clipgar.symmetric_kl import symmetric_kl
 
 __all__ = ["ClipGar"]
@@ -55,7 +55,9 @@ class ClipGar(GaitModel):
     def __init__(self, config: ClipGarConfig) -> None:
         super().__init__(config)
         self.num_classes = config.num_classes_each
-        self.text = SentenceVectors(config.text, config.all_sentences())
+        self.text = SentenceBank(
+            config.text, config.all_sentences(), fields="text, template, words, sentences and attributes"
+        )
         self.encoder: GaitEncoder | ClipEncoder
         self.theta: nn.Conv1d | None = None
         if config.encoder == "gait":

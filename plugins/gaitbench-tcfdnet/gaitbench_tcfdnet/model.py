@@ -17,6 +17,7 @@ from gaitbench.layers import RealFrames, SeparateBNNeck, SeparateFC, horizontal_
 from gaitbench.losses import batch_all_triplet, cross_modal_triplet, part_cross_entropy
 from gaitbench.model import GaitBatch, GaitModel, GaitOutput, InputSpec, clips_of, labels_of, logits_of
 from gaitbench.recipe import Stage
+from gaitbench.towers.sentence_bank import SentenceBank
 from gaitbench_tcfdnet.adapter import Adapter
 from gaitbench_tcfdnet.bypass import Bypass
 from gaitbench_tcfdnet.config import TcfdNetConfig
@@ -26,7 +27,6 @@ from gaitbench_tcfdnet.fusion import MultiGrainedFusion, SpatialWeighting
 from gaitbench_tcfdnet.image_tokens import ImageTokens
 from gaitbench_tcfdnet.part_losses import alignment, hsic, overlap
 from gaitbench_tcfdnet.patch_exchange import draw_exchange, exchange_patches
-from gaitbench_tcfdnet.sentence_bank import SentenceBank
 from gaitbench_tcfdnet.stability import StabilityEnhancement
 
 __all__ = ["TcfdNet"]
@@ -106,7 +106,12 @@ class TcfdNet(GaitModel, Explainable):
         self.bank: SentenceBank | None = None
         self.text_adapter: Adapter | None = None
         if config.has_retrieval and config.prototypes == "text":
-            self.bank = SentenceBank(config.text, config.dictionary)
+            self.bank = SentenceBank(
+                config.text,
+                [sentence for modality in MODALITIES for sentence in config.dictionary.of(modality)],
+                shape=(len(MODALITIES), config.dictionary.num_each),
+                fields="text and dictionary",
+            )
             self.text_adapter = Adapter(
                 self.bank.width, config.adapter_width, config.width, has_norm=False, kind=config.adapter
             )

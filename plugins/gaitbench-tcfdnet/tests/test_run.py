@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 from gaitbench_tcfdnet.model import TcfdNet
-from gaitbench_tcfdnet.sentence_bank import SentenceBank
 
 import gaitbench
 from gaitbench.checkpoint import load_tensors
 from gaitbench.results import read_record
 from gaitbench.runner import load_trained
+from gaitbench.towers.sentence_bank import SentenceBank
 
 WALKERS = {
     "num_train_subjects": 2,
