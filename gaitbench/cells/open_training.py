@@ -22,6 +22,7 @@ from gaitbench.cells.run_folder import RunFolder, TrainingFolder, check_output
 from gaitbench.checkpoint import load_model, save_model
 from gaitbench.clips import ClipSampler, test_batches
 from gaitbench.dataset import GaitDataset
+from gaitbench.described import describe
 from gaitbench.digest import json_digest, source_digest
 from gaitbench.errors import RecordError, TrainingError
 from gaitbench.features.bank import FeatureBank
@@ -74,7 +75,9 @@ class OpenTraining:
         self.data = data
         self.classes, labels = np.unique(data.table.subject_id, return_inverse=True)
         self.labels = torch.from_numpy(labels.astype(np.int64))
-        self.config = resolved.config_for(max(1, len(self.classes)), data.card.attributes)
+        config = resolved.config_for(max(1, len(self.classes)), data.card.attributes)
+        # What a model is told of training sequences besides, such as texts, comes with its batches.
+        self.config, self._told = describe(config, data)
         self.determines = self._determines()
         self.training_id = json_digest(self.determines)
         self.out = out
@@ -213,7 +216,7 @@ class OpenTraining:
 
         def sampler(stage: Stage, seed: int) -> BatchSource:
             return ClipSampler(
-                self.data,
+                self._told,
                 self.labels,
                 stage.clips,
                 model.inputs,
