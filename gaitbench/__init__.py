@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         estimate_annotation,
         explain,
         export,
+        gap,
         info,
         list_components,
         list_features,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         show_leaderboard,
         submit,
         verify,
+        view3d,
     )
     from gaitbench.errors import GaitbenchError
 
@@ -57,6 +59,7 @@ __all__ = [
     "estimate_annotation",
     "explain",
     "export",
+    "gap",
     "info",
     "list_components",
     "list_features",
@@ -72,6 +75,7 @@ __all__ = [
     "show_leaderboard",
     "submit",
     "verify",
+    "view3d",
 ]
 
 __version__ = "0.1.0"

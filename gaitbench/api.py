@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from gaitbench.dataset import GaitDataset, VerifyReport
     from gaitbench.doctor import Check
     from gaitbench.explaining.explanation import Explanation
+    from gaitbench.explaining.gap import ModalityGap
     from gaitbench.features.listing import KeptFeatures
     from gaitbench.hub.exporting import Exported
     from gaitbench.hub.stream import StreamedDataset
     from gaitbench.info import ComponentInfo
     from gaitbench.leaderboard import Leaderboard
+    from gaitbench.point_viewer import ViewedSequence
     from gaitbench.quarantine import PluginInfo
     from gaitbench.runner import RunResult
     from gaitbench.scoring import Scoring
@@ -39,6 +41,7 @@ __all__ = [
     "estimate_annotation",
     "explain",
     "export",
+    "gap",
     "info",
     "list_components",
     "list_features",
@@ -54,6 +57,7 @@ __all__ = [
     "show_leaderboard",
     "submit",
     "verify",
+    "view3d",
 ]
 
 PathLike = str | Path
@@ -486,6 +490,8 @@ def explain(
 ) -> "Explanation":
     """Draw what a trained model looks at: its maps over the frames, with a page to read them.
 
+    Of a cross-modal run the space that its modalities share is drawn too, whether the model explains or not.
+
     Args:
         run: Folder of a finished run, or one that holds it.
         out: Folder of ``index.html``, a picture per sequence, and ``findings.json``. What an earlier explanation left
@@ -522,6 +528,31 @@ def explain(
         data=_path(data),
         device=device_named(device),
     )
+
+
+def gap(run: PathLike, *, model: str | None = None, data: PathLike | None = None, limit: int = 1500) -> "ModalityGap":
+    """Measure how far the modalities of a cross-modal run lie from each other, in its stored embeddings.
+
+    Args:
+        run: Folder of a finished run, or one that holds it.
+        model: The run's model, where a folder holds runs of several; None for the only one.
+        data: Folder of the data; None for where the run found them.
+        limit: Test sequences compared at most, whole people; all distances between them are computed.
+
+    Returns:
+        Distances of genuine and impostor pairs within and across modalities, and the gap of each two; the formula is
+        in :mod:`gaitbench.explaining.gap`.
+
+    Raises:
+        UsageError: The run is of one modality, or of another model.
+        RecordError: There is no finished run, or its embeddings are missing or altered.
+        DatasetError: The run's data are not there, or have changed.
+    """
+    from gaitbench.explaining.finished_run import find_run
+    from gaitbench.explaining.shared_space import shared_space
+    from gaitbench.registry import load_registry
+
+    return shared_space(find_run(Path(run), load_registry(), model), _path(data)).gap(limit)
 
 
 def submit(
@@ -797,6 +828,28 @@ def preview(name: str, path: PathLike) -> Path:
     assert callable(draw)
     draw(Path(path))
     return Path(path)
+
+
+def view3d(name: str, sequence: str | None = None) -> "ViewedSequence":
+    """Show the point clouds of one walk in a window, until it is closed. Needs Open3D and a display.
+
+    Args:
+        name: Of a registered dataset, or the path of a prepared one.
+        sequence: Id; None for the first walk that has points.
+
+    Returns:
+        What was shown.
+
+    Raises:
+        UsageError: Open3D or a display is missing, or there is no such dataset or sequence.
+        DatasetError: The dataset has no points, or its files are missing.
+    """
+    from gaitbench.point_viewer import check_viewer, view_points
+    from gaitbench.store import is_prepared
+
+    check_viewer()
+    dataset = load(name) if is_prepared(Path(name)) else load(name, modalities=("lidar",))
+    return view_points(dataset, sequence)
 
 
 def new_plugin(name: str, *, kind: str = "model", parent: PathLike = ".") -> Path:

@@ -9,6 +9,8 @@ _NAMES: dict[str, dict[str, tuple[str, ...]]] = {
     "gaitbench-baselines": {
         "model": (
             "biggait",
+            "cl-gait",
+            "crossgait",
             "deepgaitv2-2d",
             "deepgaitv2-3d",
             "deepgaitv2-p3d",
@@ -22,19 +24,22 @@ _NAMES: dict[str, dict[str, tuple[str, ...]]] = {
             "lidargait",
             "multigait++",
             "nearest-raw",
+            "omnigait",
             "parsinggait",
             "sconet",
+            "shared-encoder",
             "skeletongait",
             "skeletongait++",
             "smplgait",
             "swingait",
             "two-stream",
+            "unicrossgait",
         ),
     },
     "gaitbench-clipgar": {"model": ("clipgar",)},
     "gaitbench-lidar": {
         "model": ("lidargait++",),
-        "dataset": ("freegait", "mmgait", "sustech1k"),
+        "dataset": ("freegait", "lidar-folder", "mmgait", "sustech1k"),
         "modality": (
             "depth-colour",
             "event",
@@ -45,6 +50,7 @@ _NAMES: dict[str, dict[str, tuple[str, ...]]] = {
             "radar",
             "radar-depth",
         ),
+        "protocol": ("lidar-folder",),
     },
     "gaitbench-lmgait": {"model": ("lmgait",)},
     "gaitbench-rgb": {"dataset": ("casia-b-star", "ccgr-mini", "ccpg")},
@@ -66,6 +72,7 @@ _NAMES: dict[str, dict[str, tuple[str, ...]]] = {
         "protocol": ("usf-gait17",),
     },
     "gaitbench-skeleton": {"model": ("gaitgraph", "gaitgraph2", "gaitmixer", "gaittr", "gpgait", "gpgait++")},
+    "gaitbench-sgcrossgait": {"model": ("sgcrossgait",)},
     "gaitbench-tcfdnet": {"model": ("tcfdnet",)},
 }
 

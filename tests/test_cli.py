@@ -24,6 +24,7 @@ HEAVY = (
 COMMANDS = [
     ("run",),
     ("explain",),
+    ("gap",),
     ("list",),
     ("info",),
     ("prepare",),

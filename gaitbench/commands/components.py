@@ -114,17 +114,38 @@ def _cell(value: object) -> str:
 
 
 def info_command(
-    name: Annotated[str, typer.Argument(help="A model, dataset, protocol, task, metric, modality or plugin.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A model, dataset, protocol, task, metric, modality or plugin; with --view3d the folder of a prepared "
+            "dataset too."
+        ),
+    ],
     kind: Annotated[str | None, typer.Option("--kind", help="Look among these only, such as model.")] = None,
     preview: Annotated[
         Path | None,
         typer.Option("--preview", help="Draw a contact sheet of the dataset into this PNG file."),
     ] = None,
+    view3d: Annotated[
+        bool, typer.Option("--view3d", help="Open a window with the points of a walk; needs Open3D and a display.")
+    ] = False,
+    sequence: Annotated[
+        str | None, typer.Option("--sequence", help="With --view3d: the walk's id; the first that has points without.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show everything known of a component."""
+    if sequence is not None and not view3d:
+        raise UsageError("--sequence says which walk --view3d shows; give both, or neither.")
     from gaitbench import api
 
+    if view3d:
+        shown = api.view3d(name, sequence)
+        if as_json:
+            echo_json(shown._asdict())
+        else:
+            echo(f"{shown.sequence_id}: {shown.num_frames} frames of {shown.modality}, {shown.num_points} points")
+        return
     found = api.info(name, _PLURALS.get(kind, kind) if kind else None)
     drawn = None if preview is None else api.preview(name, preview)
     if as_json:

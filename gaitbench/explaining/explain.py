@@ -3,6 +3,7 @@
 ::
 
     OUT/index.html              everything on one page, pictures included
+    OUT/space.png               of a cross-modal run: the space that its modalities share
     OUT/001-SEQUENCE.png ...    a sequence each
     OUT/findings.json           what was drawn; written first as a list of what will be, and last as a whole
 
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from PIL import Image
 
 from gaitbench import atomic
 from gaitbench.clips import check_inputs, test_batches
@@ -24,21 +26,35 @@ from gaitbench.dataset import GaitDataset
 from gaitbench.errors import OutputError, PluginError, UsageError
 from gaitbench.explaining.asking import explain_batch
 from gaitbench.explaining.choice import choose_rows, rows_of_ids, spread_frames
-from gaitbench.explaining.explanation import FINDINGS_FILE, DrawnHeatmap, ExplainedSequence, Explanation, Told
+from gaitbench.explaining.explanation import (
+    FINDINGS_FILE,
+    DrawnHeatmap,
+    DrawnSpace,
+    ExplainedSequence,
+    Explanation,
+    Told,
+)
 from gaitbench.explaining.finished_run import FinishedRun, Split, check_explains, find_run
 from gaitbench.explaining.interface import Explainable, Finding
 from gaitbench.explaining.page import explanation_page
 from gaitbench.explaining.picture import Layer, Strip, draw_sheet, frame_pictures
+from gaitbench.explaining.shared_space import SHARING_TASK, SharedSpace, principal_plane, shared_space, shares_a_space
+from gaitbench.explaining.space_picture import draw_space
 from gaitbench.model import GaitBatch, GaitModel
 from gaitbench.progress import track
 from gaitbench.registry import Registry, load_registry
 from gaitbench.runner import load_trained
 from gaitbench.sequence import SequenceInfo
+from gaitbench.specs import ModelSpec
 
-__all__ = ["PAGE_FILE", "explain_run"]
+__all__ = ["PAGE_FILE", "SPACE_FILE", "explain_run"]
 
 PAGE_FILE = "index.html"
 """The page."""
+SPACE_FILE = "space.png"
+"""The picture of a shared space."""
+_PEOPLE_IN_SPACE, _DRAWN_IN_SPACE = 24, 720
+"""People and sequences at most; more would cover each other."""
 
 
 def explain_run(
@@ -56,8 +72,11 @@ def explain_run(
 ) -> Explanation:
     """Draw what the model of a finished run looks at; see :func:`gaitbench.explain` for the arguments.
 
+    Of a cross-modal run the space that its modalities share is drawn too, and alone where the model cannot explain.
+
     Raises:
-        UsageError: The model cannot show anything, is not that of the run, or a sequence is not there.
+        UsageError: The model cannot show anything, is not that of the run, or a sequence is not there; or sequences are
+            asked for of a model that shows none.
         RecordError: There is no finished run with weights.
         DatasetError: Its data are not there, or have changed.
         ModelError: What the model shows breaks its contract.
@@ -69,11 +88,18 @@ def explain_run(
     if split not in ("test", "train"):
         raise UsageError(f"split must be test or train, got {split!r}")
     registry = registry or load_registry()
-    if model is not None:
+    if model is not None and not _may_share_a_space(registry, model):
         check_explains(registry, model)
     run = find_run(path, registry, model)
-    check_explains(registry, run.record.model.name)
+    space = None
+    if not shares_a_space(run) or sequences is not None:
+        check_explains(registry, run.record.model.name)
     earlier = _earlier_files(out)
+    if shares_a_space(run):
+        space = shared_space(run, data)
+        if not _spec(registry, run.record.model.name).explains:
+            _clear(out, earlier)
+            return _draw(run, None, None, out, split, num_frames, device, space)
     network = load_trained(run.folder)
     # What a worn head goes on from is what the model inside looks at.
     network = network.model_inside or network
@@ -87,11 +113,26 @@ def explain_run(
     check_inputs(dataset, inputs)
     part = f"the {split} part of {run.record.data.name}"
     rows = choose_rows(dataset.table, num) if sequences is None else rows_of_ids(dataset.table, sequences, part)
+    _clear(out, earlier)
+    return _draw(run, network.to(device), dataset.take(rows), out, split, num_frames, device, space)
+
+
+def _spec(registry: Registry, name: str) -> ModelSpec:
+    spec = registry.get("model", name)
+    assert isinstance(spec, ModelSpec)
+    return spec
+
+
+def _may_share_a_space(registry: Registry, name: str) -> bool:
+    """Tell whether there can be runs of a model whose space is drawn, even where it does not explain."""
+    return SHARING_TASK in _spec(registry, name).tasks
+
+
+def _clear(out: Path, earlier: Sequence[str]) -> None:
     atomic.make_folder(out)
     with atomic.output_errors(out):
         for name in earlier:
             (out / name).unlink(missing_ok=True)
-    return _draw(run, network.to(device), dataset.take(rows), out, split, num_frames, device)
 
 
 class _Explained(NamedTuple):
@@ -101,14 +142,15 @@ class _Explained(NamedTuple):
 
 def _draw(
     run: FinishedRun,
-    network: GaitModel,
-    dataset: GaitDataset,
+    network: GaitModel | None,
+    dataset: GaitDataset | None,
     out: Path,
     split: Split,
     num_frames: int,
     device: torch.device | str,
+    space: SharedSpace | None,
 ) -> Explanation:
-    infos = [dataset.table.info(row) for row in range(len(dataset))]
+    infos = [] if dataset is None else [dataset.table.info(row) for row in range(len(dataset))]
     names = [f"{number:03d}-{_word(info.sequence_id)}.png" for number, info in enumerate(infos, start=1)]
     record = run.record
     trained_on = record.data.trained_on
@@ -127,14 +169,20 @@ def _draw(
         protocol=str(record.data.protocol["name"]) if split == "test" or trained_on is None else trained_on.protocol,
         split=split,
         seed=record.training.seed,
-        files=(*names, PAGE_FILE),
+        files=(*names, *([] if space is None else [SPACE_FILE]), PAGE_FILE),
     )
     _write(out, found)
     limit = record.training.recipe.get("max_test_frames")
     explained: list[ExplainedSequence] = []
     pictures: dict[str, bytes] = {}
+    drawn = None
+    if space is not None:
+        drawn, pictures[SPACE_FILE] = _draw_space(run, space)
+        atomic.write_bytes(out / SPACE_FILE, pictures[SPACE_FILE])
     with track(len(infos), f"explain {record.model.name}") as bar:
         for row, (info, name) in enumerate(zip(infos, names, strict=True)):
+            assert network is not None
+            assert dataset is not None
             # One at a time: what is shown of a sequence then depends on nothing else, and memory stays small.
             ((_, batch),) = test_batches(
                 dataset.take([row]),
@@ -149,19 +197,34 @@ def _draw(
                 about = f"subject {info.subject_id}, condition {info.condition}, view {info.view}"
                 heading = f"{info.sequence_id}: {record.model.name} ({record.model.configured}) on {found.dataset}"
                 image = draw_sheet(strips, sequence.frames, heading, f"{about}, {sequence.num_frames} frames")
-                buffer = io.BytesIO()
-                image.save(buffer, format="PNG", optimize=True)
-                pictures[name] = buffer.getvalue()
+                pictures[name] = _png(image)
                 atomic.write_bytes(out / name, pictures[name])
                 sequence = sequence.model_copy(update={"file": name})
             explained.append(sequence)
             bar.advance()
     found = found.model_copy(
-        update={"is_complete": True, "sequences": tuple(explained), "files": (*pictures, PAGE_FILE)}
+        update={"is_complete": True, "sequences": tuple(explained), "files": (*pictures, PAGE_FILE), "space": drawn}
     )
     atomic.write_text(out / PAGE_FILE, explanation_page(found, pictures))
     _write(out, found)
     return found
+
+
+def _draw_space(run: FinishedRun, space: SharedSpace) -> tuple[DrawnSpace, bytes]:
+    gap, shown = space.gap(), space.sample(_PEOPLE_IN_SPACE, _DRAWN_IN_SPACE)
+    plane = principal_plane(shown.embeddings)
+    about = run.record.model
+    heading = f"The space of {about.name} ({about.configured}): {', '.join(space.embeddings)}"
+    subtitle = f"{len(shown.table.subject_id)} of {gap.num_sequences} test sequences of {run.record.data.name}"
+    image = draw_space(plane, shown.table.subject_id.tolist(), gap, heading, subtitle)
+    drawn = DrawnSpace(file=SPACE_FILE, num_drawn=len(shown.table.subject_id), shares=plane.shares, gap=gap)
+    return drawn, _png(image)
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def _explain(network: GaitModel, batch: GaitBatch, info: SequenceInfo, num_frames: int) -> _Explained:

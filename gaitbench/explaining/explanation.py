@@ -4,7 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["FINDINGS_FILE", "DrawnHeatmap", "ExplainedSequence", "Explanation", "Told"]
+from gaitbench.explaining.gap import ModalityGap
+
+__all__ = ["FINDINGS_FILE", "DrawnHeatmap", "DrawnSpace", "ExplainedSequence", "Explanation", "Told"]
 
 FINDINGS_FILE = "findings.json"
 """Name of the file; a folder that has it was written by gaitbench."""
@@ -57,6 +59,19 @@ class ExplainedSequence(_Part):
     findings: tuple[Told, ...] = ()
 
 
+class DrawnSpace(_Part):
+    """The space that the modalities of a cross-modal run share."""
+
+    file: str
+    """Name of the picture."""
+    num_drawn: int
+    """Test sequences that are drawn, each once per modality."""
+    shares: tuple[float, float]
+    """Of the variance of all embeddings together, along the two axes."""
+    gap: ModalityGap
+    """How far the modalities lie from each other."""
+
+
 class Explanation(_Part):
     """Everything that was drawn."""
 
@@ -84,4 +99,7 @@ class Explanation(_Part):
     seed: int
     files: tuple[str, ...] = ()
     """Every file of the folder but this one."""
+    space: DrawnSpace | None = None
+    """Of a run of several modalities."""
     sequences: tuple[ExplainedSequence, ...] = ()
+    """None of a model that cannot show what it looks at."""

@@ -4,7 +4,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from html import escape
 
-from gaitbench.explaining.explanation import ExplainedSequence, Explanation
+from gaitbench.explaining.explanation import DrawnSpace, ExplainedSequence, Explanation
 
 __all__ = ["explanation_page"]
 
@@ -40,6 +40,15 @@ blockquote b { display: block; font-size: 13px; color: var(--faint); font-weight
 """
 
 
+_OF_MAPS = """Frames as the model is given them, from left to right. Each further row lays one of the model's maps over
+them: dark is low, bright is high, and the bar at its end says how much. Maps without limits of their own are stretched
+over the values of their sequence, so brightness is not comparable between sequences."""
+_OF_SPACE = """Each mark is a test sequence as one modality sees it, along the two directions in which all of them
+together differ most; what lies apart in other directions falls together here. Below are the distances that the run was
+scored on, of genuine pairs (one person) and of impostor pairs (two). The gap is the distance of the centres of two
+modalities over the spread of a person's sequences: 0 where they lie on each other."""
+
+
 def explanation_page(found: Explanation, pictures: Mapping[str, bytes]) -> str:
     """Write the page.
 
@@ -65,6 +74,10 @@ def explanation_page(found: Explanation, pictures: Mapping[str, bytes]) -> str:
         f'<a href="#s{number}">{escape(each.sequence_id)}</a>' for number, each in enumerate(found.sequences)
     )
     body = "\n".join(_section(number, each, pictures) for number, each in enumerate(found.sequences))
+    if found.space is not None:
+        links = '<a href="#space">shared space</a>' + links
+        body = "\n".join(filter(None, (_space_section(found.space, pictures), body)))
+    told_of_maps = f"<p>{_OF_MAPS}</p>" if found.sequences else ""
     told = "".join(f"<div><dt>{name}</dt><dd>{escape(text)}</dd></div>" for name, text in facts.items())
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -77,9 +90,7 @@ def explanation_page(found: Explanation, pictures: Mapping[str, bytes]) -> str:
 <body>
 <header>
 <h1>{escape(title)}</h1>
-<p>Frames as the model is given them, from left to right. Each further row lays one of the model's maps over them: dark
-is low, bright is high, and the bar at its end says how much. Maps without limits of their own are stretched over the
-values of their sequence, so brightness is not comparable between sequences.</p>
+{told_of_maps}
 <dl>{told}</dl>
 <nav>{links}</nav>
 </header>
@@ -89,6 +100,41 @@ values of their sequence, so brightness is not comparable between sequences.</p>
 </body>
 </html>
 """
+
+
+def _space_section(space: DrawnSpace, pictures: Mapping[str, bytes]) -> str:
+    gap = space.gap
+    told = "people" if gap.num_subjects > 1 else "person"
+    about = (
+        f"{gap.num_compared} of {gap.num_sequences} test sequences compared, {gap.num_subjects} {told}, {gap.distance}"
+    )
+    data = b64encode(pictures[space.file]).decode("ascii")
+    gaps = {(each.first, each.second): each for each in gap.gaps}
+    rows = []
+    for pair in gap.pairs:
+        of_two = gaps.get((pair.first, pair.second))
+        cells = [
+            f"within {pair.first}" if of_two is None else f"{pair.first} to {pair.second}",
+            f"{pair.genuine.mean:.4g}" if pair.genuine.num else "",
+            f"{pair.impostor.mean:.4g}" if pair.impostor.num else "",
+            "" if pair.separation is None else f"{pair.separation:.1%}",
+            "" if of_two is None or of_two.gap is None else f"{of_two.gap:.3f}",
+        ]
+        rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
+    head = "".join(
+        f"<th>{title}</th>" for title in ("distances", "genuine", "impostor", "genuine nearer", "modality gap")
+    )
+    return "\n".join(
+        [
+            '<section id="space">',
+            "<h2>The space that the modalities share</h2>",
+            f"<p>{_OF_SPACE}</p>",
+            f"<p>{escape(about)}</p>",
+            f'<div class="picture"><img alt="shared space" src="data:image/png;base64,{data}"></div>',
+            f"<table><tr>{head}</tr>{''.join(rows)}</table>",
+            "</section>",
+        ]
+    )
 
 
 def _section(number: int, each: ExplainedSequence, pictures: Mapping[str, bytes]) -> str:

@@ -2,7 +2,7 @@
 
 from gaitbench.hookspecs import hookimpl
 from gaitbench.specs import ModelSpec
-from gaitbench_lidar.records import DATASETS, MODALITIES
+from gaitbench_lidar.records import DATASETS, MODALITIES, PROTOCOLS
 
 __all__ = ["MODELS", "api_version", "gaitbench_register"]
 
@@ -30,5 +30,5 @@ MODELS = (
 @hookimpl
 def gaitbench_register(registry):  # type: ignore[no-untyped-def]
     """Add models, datasets and what these consist of."""
-    for spec in (*MODELS, *MODALITIES, *DATASETS):
+    for spec in (*MODELS, *MODALITIES, *DATASETS, *PROTOCOLS):
         registry.add(spec)

@@ -1,9 +1,9 @@
 """What there is to know of each dataset without its files: terms, how to get it, what to cite. Imports no code."""
 
 from gaitbench.modality import Modality
-from gaitbench.specs import DatasetSpec, ModalitySpec
+from gaitbench.specs import DatasetSpec, ModalitySpec, ProtocolSpec
 
-__all__ = ["DATASETS", "FREEGAIT", "MMGAIT", "MODALITIES", "SUSTECH1K"]
+__all__ = ["DATASETS", "FREEGAIT", "LIDAR_FOLDER", "MMGAIT", "MODALITIES", "PROTOCOLS", "SUSTECH1K"]
 
 
 def _masks(name: str, title: str) -> Modality:
@@ -125,6 +125,39 @@ MMGAIT = DatasetSpec(
     citation="MMGait, CVPR 2026 (arXiv 2604.15979)",
     redistribution=False,
 )
+LIDAR_FOLDER = DatasetSpec(
+    name="lidar-folder",
+    title="One's own LiDAR points in folders, as range images too: three projections, outliers removed, streams paired",
+    source="the user's own files; what is read is documented in docs/own-data.md",
+    target="gaitbench_lidar.points_folder:PointsFolder",
+    options="gaitbench_lidar.points_folder:PointsFolderOptions",
+    modalities=(
+        "lidar-depth",
+        "lidar",
+        "silhouette",
+        "rgb",
+        "parsing",
+        "depth",
+        "skeleton2d",
+        "skeleton3d",
+        "lidar-range",
+    ),
+    protocols=("lidar-folder",),
+    licence="that of the data",
+    access="your own files, in folders named by subject, condition and view; see docs/own-data.md",
+    population="",
+)
 
-DATASETS = (SUSTECH1K, FREEGAIT, MMGAIT)
+DATASETS = (SUSTECH1K, FREEGAIT, MMGAIT, LIDAR_FOLDER)
 """Datasets in folders."""
+
+PROTOCOLS = (
+    ProtocolSpec(
+        name="lidar-folder",
+        title="One's own LiDAR data: subjects by lists or a hash; some conditions searched, the others asked about",
+        source="gaitbench; the user's own division",
+        target="gaitbench_lidar.points_folder:PROTOCOL",
+        dataset="lidar-folder",
+    ),
+)
+"""Protocols of these datasets that core does not have."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from gaitbench_lidar import plugin
-from gaitbench_lidar.records import DATASETS, MODALITIES
+from gaitbench_lidar.records import DATASETS, MODALITIES, PROTOCOLS
 
 from gaitbench.model import GaitModel
 from gaitbench.recipe import Recipe
@@ -42,7 +42,8 @@ def small(name: str) -> GaitModel:
 
 def test_plugin() -> None:
     info = check_plugin("gaitbench-lidar")
-    assert info.components == tuple((spec.kind, spec.name) for spec in (*plugin.MODELS, *MODALITIES, *DATASETS))
+    specs = (*plugin.MODELS, *MODALITIES, *DATASETS, *PROTOCOLS)
+    assert info.components == tuple((spec.kind, spec.name) for spec in specs)
 
 
 @by_name

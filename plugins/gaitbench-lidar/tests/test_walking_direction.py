@@ -1,0 +1,51 @@
+"""Which side of a walker is seen, of points that come, go and pass."""
+
+import pytest
+import torch
+from gaitbench_lidar.walking_direction import view_of_walk
+
+from gaitbench.annotating.directions import DIRECTIONS, direction_index
+from gaitbench.errors import DatasetError, ShapeError
+
+
+def walk(step: tuple[float, float], middle: tuple[float, float] = (8.0, 0.0), frames: int = 9) -> torch.Tensor:
+    """One point per frame."""
+    time = torch.arange(frames) - (frames - 1) / 2
+    place = torch.tensor(middle) + time[:, None] * torch.tensor(step)
+    return torch.cat([place, torch.ones(frames, 1)], dim=1)
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        ((-0.2, 0.0), "front"),
+        ((0.2, 0.0), "back"),
+        ((0.0, 0.2), "left"),
+        ((0.0, -0.2), "right"),
+        ((-0.2, 0.2), "front-left"),
+        ((0.2, -0.2), "back-right"),
+    ],
+)
+def test_directions_by_hand(step: tuple[float, float], expected: str) -> None:
+    points = walk(step)
+    assert DIRECTIONS[direction_index(view_of_walk(points, torch.arange(10)))] == expected
+
+
+def test_the_line_of_sight_counts_and_not_the_axes() -> None:
+    assert view_of_walk(walk((0.0, -0.2), (0.0, 8.0)), torch.arange(10)) == pytest.approx(0, abs=1e-6)
+
+
+def test_broken_points_and_empty_frames_are_passed_over() -> None:
+    points = walk((-0.2, 0.0))
+    broken = torch.cat([points, torch.full((1, 3), torch.nan)])
+    offsets = torch.tensor([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10])
+    assert view_of_walk(broken, offsets) == pytest.approx(0)
+
+
+def test_what_is_no_walk_is_refused() -> None:
+    with pytest.raises(DatasetError, match="stays within"):
+        view_of_walk(walk((0.0, 0.0)), torch.arange(10))
+    with pytest.raises(DatasetError, match="1 frames of the walk have points"):
+        view_of_walk(walk((0.2, 0.0))[:1], torch.tensor([0, 1, 1]))
+    with pytest.raises(ShapeError, match="view_of_walk needs"):
+        view_of_walk(torch.zeros(3, 2), torch.tensor([0, 3]))
