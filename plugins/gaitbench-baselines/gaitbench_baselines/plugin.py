@@ -8,6 +8,9 @@ __all__ = ["MODELS", "api_version", "gaitbench_register"]
 api_version = 1
 """The plugin interface this package is written for."""
 
+_STREAMS = ("silhouette", "lidar-depth", "depth", "rgb", "parsing", "skeleton2d", "skeleton-map")
+"""What the models of several sensors read, two or more of them at a time, as far as core knows it."""
+
 MODELS = (
     ModelSpec(
         name="nearest-raw",
@@ -206,7 +209,7 @@ MODELS = (
         target="gaitbench_baselines.two_stream:TwoStream",
         config="gaitbench_baselines.two_stream:TwoStreamConfig",
         presets="gaitbench_baselines.two_stream:PRESETS",
-        inputs=("silhouette", "lidar-depth"),
+        inputs=_STREAMS,
         tasks=("crossmodal",),
         fidelity="proposed",
         open_points=(
@@ -214,6 +217,94 @@ MODELS = (
             "part matrices and neck are shared, as UniCrossGait's students do; CL-Gait has them per sensor",
             "triplets within each modality are added to those across",
             "no contrastive pre-training on synthetic pairs",
+        ),
+    ),
+    ModelSpec(
+        name="shared-encoder",
+        title="A network for one sensor, simply used across sensors: the floor for models that know of two",
+        source="Fan et al., OpenGait: Revisiting Gait Recognition Toward Better Practicality, CVPR 2023, GaitBase; "
+        "used across sensors as tables of the field do",
+        target="gaitbench_baselines.shared_encoder:SharedEncoder",
+        config="gaitbench_baselines.shared_encoder:SharedEncoderConfig",
+        presets="gaitbench_baselines.shared_encoder:PRESETS",
+        inputs=_STREAMS,
+        tasks=("crossmodal",),
+        fidelity="proposed",
+        open_points=(
+            "how a network of one sensor was fed another's pictures: as one grey channel each (encoding)",
+            "whether it learns from both sensors or from one of them (learns_from; presets quick and quick-one-sensor)",
+        ),
+    ),
+    ModelSpec(
+        name="cl-gait",
+        title="CL-Gait: shallow layers per sensor, deep layers shared",
+        source="Guo et al., Camera-LiDAR Cross-modality Gait Recognition, ECCV 2024, as MMGait re-implements it",
+        target="gaitbench_baselines.cl_gait:ClGait",
+        config="gaitbench_baselines.cl_gait:ClGaitConfig",
+        presets="gaitbench_baselines.cl_gait:PRESETS",
+        inputs=_STREAMS,
+        tasks=("crossmodal",),
+        fidelity="proposed",
+        open_points=(
+            "layers, losses and recipe: those of MMGait's re-implementation, for all datasets",
+            "pre-training (CSPP): without the published synthetic pairs; presets NAME-cspp take the training pairs",
+            "its loss: pairs of single frames, both ways, 256 values, temperature 0.07 (projection_width, temperature)",
+            "its recipe: AdamW 1e-3, cosine, 3,200 batches of 256 pairs (recipe)",
+        ),
+    ),
+    ModelSpec(
+        name="unicrossgait",
+        title="UniCrossGait: a teacher of both sensors, a student of each",
+        source="UniCrossGait, IEEE TMM 2026, its public log and reference code",
+        target="gaitbench_baselines.unicrossgait:UniCrossGait",
+        config="gaitbench_baselines.unicrossgait:UniCrossGaitConfig",
+        presets="gaitbench_baselines.unicrossgait:PRESETS",
+        inputs=_STREAMS,
+        tasks=("crossmodal",),
+        fidelity="proposed",
+        open_points=(
+            "settings: the log's, which gave the published numbers; the reference code has others (preset reference)",
+            "parameters: the log counts 29.58 M, this network has 28.73 M at 249 subjects; no source says of what",
+            "what is distilled: part vectors behind the part matrices, which teacher and students have alike",
+            "the balance's temperature of 4 divides the scaled logits (temperature)",
+            "the teacher's recipe: the same as the students'",
+        ),
+    ),
+    ModelSpec(
+        name="crossgait",
+        title="CrossGait: shared features by prototypes, adapted features by adapters",
+        source="CrossGait, IJCB 2024, arXiv 2404.04120 (its abstract)",
+        target="gaitbench_baselines.crossgait:CrossGait",
+        config="gaitbench_baselines.crossgait:CrossGaitConfig",
+        presets="gaitbench_baselines.crossgait:PRESETS",
+        inputs=_STREAMS,
+        tasks=("crossmodal",),
+        fidelity="proposed",
+        open_points=(
+            "only the abstract was at hand: prototypes that learn what sensors share (PMAM), and adapters (CMFA)",
+            "branches: ResNet9, 16 strips and a neck per sensor (channels, strides, num_blocks, bins)",
+            "PMAM: 64 prototypes, softmax over cosines at 0.1, a linear map (num_prototypes, attention_temperature)",
+            "CMFA: per sensor layer norm and two layers of 256, added to what came in (adapter_width)",
+            "alignment: supervised contrast at 0.1, triplets both ways, of shared and adapted (contrast_temperature)",
+            "compared by shared beside adapted features (retrieves)",
+            "recipe: LidarGait's on SUSTech1K (recipe)",
+        ),
+    ),
+    ModelSpec(
+        name="omnigait",
+        title="OmniGait: any stream, or two of them fused, in one space by one network",
+        source="MMGait, CVPR 2026, arXiv 2604.15979: OmniGait, its public code",
+        target="gaitbench_baselines.omnigait:OmniGait",
+        config="gaitbench_baselines.omnigait:OmniGaitConfig",
+        presets="gaitbench_baselines.omnigait:PRESETS",
+        inputs=_STREAMS,
+        tasks=("crossmodal", "identity"),
+        fidelity="proposed",
+        open_points=(
+            "streams: two by default, four on MMGait, any by config; nine are published (modalities)",
+            "hidden width of the fusion's gate: 64, which agrees with the published number of parameters (gate_width)",
+            "one fusion for all auxiliary streams, by the same count",
+            "fused embedding of more than two streams: the mean over the auxiliary ones; published tables fuse pairs",
         ),
     ),
     ModelSpec(

@@ -1,56 +1,32 @@
-"""Two-stream: silhouettes and LiDAR range images in one embedding space.
+"""Two-stream: silhouettes and LiDAR range images, or other streams, in one embedding space.
 
 Axes: N batch, C channels, T frames, H rows, W columns, D embedding width, P parts.
 """
 
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
-from pydantic import BaseModel, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from gaitbench.errors import ModelError
-from gaitbench.layers import ResNet9, SeparateBNNeck, SeparateFC, horizontal_pyramid_pool, set_pool, unfold_frames
-from gaitbench.losses import batch_all_triplet, cross_modal_triplet, part_cross_entropy
-from gaitbench.model import GaitBatch, GaitModel, GaitOutput, InputSpec, labels_of, logits_of
+from gaitbench.layers import ResNet9, SeparateBNNeck, SeparateFC
+from gaitbench.model import GaitBatch, GaitModel, GaitOutput, InputSpec, labels_of
 from gaitbench.recipe import AugmentConfig, ClipConfig, OptimizerConfig, Preset, Recipe, ScheduleConfig, Stage
-from gaitbench_baselines.raster_input import raster_input
+from gaitbench_baselines.one_space import (
+    SensorConfig,
+    cross_entropy_of_all,
+    cross_triplets,
+    joined,
+    outputs_of_all,
+    parts_of,
+    triplets_within,
+)
+from gaitbench_baselines.sensor_streams import num_channels, pictures_of, present, stream_specs
 
 __all__ = ["PRESETS", "TwoStream", "TwoStreamConfig"]
 
-_MODALITIES = ("silhouette", "lidar-depth")
 
-
-class TwoStreamConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
-    """Sizes of the two encoders and of what they share."""
-
-    height_px: PositiveInt = 64
-    """Rows of both inputs."""
-    width_px: PositiveInt = 64
-    """Columns of both inputs."""
-    encoding: Literal["jet3", "gray1"] = "jet3"
-    """How a range image enters: three false-colour channels as published, or one channel."""
-    channels: tuple[PositiveInt, ...] = (64, 128, 256, 512)
-    """Width of the stages."""
-    strides: tuple[PositiveInt, ...] = (1, 2, 2, 1)
-    """Stride of the stages."""
-    num_blocks: tuple[PositiveInt, ...] = (1, 1, 1, 1)
-    """Residual blocks of the stages."""
-    stem_stride: Literal[1, 2] = 1
-    """Stride of the first convolutions: 1 as published; 2 quarters the cost of training."""
-    embedding_width: PositiveInt = 256
-    """D."""
-    bins: tuple[PositiveInt, ...] = (16,)
-    """Strips per scale; P is their sum."""
-    num_classes: PositiveInt = 250
-    """Training subjects; the runner sets it."""
-    margin: NonNegativeFloat = 0.2
-    """Margin of all triplet losses."""
-    logit_scale: PositiveFloat = 16.0
-    """Factor on the cosines in the cross-entropy."""
-    label_smoothing: NonNegativeFloat = 0.1
-    """Share of the target spread over all classes."""
+class TwoStreamConfig(SensorConfig, frozen=True):
+    """Sizes of the encoders and of what they share."""
 
 
 class TwoStream(GaitModel):
@@ -79,14 +55,14 @@ class TwoStream(GaitModel):
         super().__init__(config)
         self.encoders = nn.ModuleDict(
             {
-                spec.modality: ResNet9(
-                    spec.channels,
+                modality: ResNet9(
+                    num_channels(modality, config.encoding),
                     channels=config.channels,
                     strides=config.strides,
                     num_blocks=config.num_blocks,
                     stem_stride=config.stem_stride,
                 )
-                for spec in self.inputs
+                for modality in config.modalities
             }
         )
         num_parts = sum(config.bins)
@@ -95,68 +71,44 @@ class TwoStream(GaitModel):
 
     @property
     def inputs(self) -> tuple[InputSpec, ...]:
-        """Silhouettes in [0, 1] and range images in [0, 1], in false colour unless configured otherwise."""
-        config = self.config
-        is_coloured = config.encoding == "jet3"
-        return (
-            InputSpec(modality="silhouette", height_px=config.height_px, width_px=config.width_px),
-            InputSpec(
-                modality="lidar-depth",
-                height_px=config.height_px,
-                width_px=config.width_px,
-                channels=3 if is_coloured else 1,
-                scale=1.0 if is_coloured else 255.0,
-                colour_map="jet" if is_coloured else "none",
-            ),
-        )
+        """Pictures in [0, 1], range images in false colour unless configured otherwise."""
+        return stream_specs(self.config)
 
     def forward(self, batch: GaitBatch) -> GaitOutput:
         """Embed every modality of the batch, ``[N, C, T, H, W]`` each, as ``[N, D, P]``.
 
-        With one modality the output is that modality's; with both, ``by_modality`` holds one each and the embedding
+        With one modality the output is that modality's; with several, ``by_modality`` holds one each and the embedding
         is their mean. Padding changes nothing outside training.
         """
-        present = [modality for modality in _MODALITIES if modality in batch.inputs]
-        if not present:
-            raise ModelError(f"the batch holds {', '.join(batch.inputs) or 'nothing'}, not {' or '.join(_MODALITIES)}")
-        embeddings = [self._embed(batch, modality) for modality in present]
-        # One pass, so that the shared neck normalises both modalities by the same statistics.
-        logits = self.neck(torch.cat(embeddings)).logits.chunk(len(present))
-        outputs = {
-            modality: GaitOutput(embedding=embedding, logits=rows)
-            for modality, embedding, rows in zip(present, embeddings, logits, strict=True)
-        }
-        if len(present) == 1:
-            return outputs[present[0]]
-        return GaitOutput(embedding=torch.stack(embeddings).mean(dim=0), by_modality=outputs)
+        names = present(batch, self.config.modalities)
+        embeddings = [self._embed(batch, name) for name in names]
+        # One pass, so that the shared neck normalises all modalities by the same statistics.
+        logits = self.neck(torch.cat(embeddings)).logits.chunk(len(names))
+        return joined(
+            {
+                name: GaitOutput(embedding=embedding, logits=rows)
+                for name, embedding, rows in zip(names, embeddings, logits, strict=True)
+            }
+        )
 
     def losses(self, output: GaitOutput, batch: GaitBatch, stage: Stage) -> Mapping[str, Tensor]:  # noqa: ARG002
         """Triplets across and within the modalities, and cross-entropy.
 
         Raises:
-            ModelError: The batch had one modality only.
+            ModelError: The batch lacked a modality.
         """
-        if set(output.by_modality) != set(_MODALITIES):
-            raise ModelError(f"two-stream trains on {' and '.join(_MODALITIES)} together; the batch had one of them")
         config, labels = self.config, labels_of(batch)
-        both = [output.by_modality[modality] for modality in _MODALITIES]
-        across = cross_modal_triplet(both[0].embedding, both[1].embedding, labels, margin=config.margin)
-        within = [batch_all_triplet(one.embedding, labels, margin=config.margin) for one in both]
-        entropy = [
-            part_cross_entropy(logits_of(one), labels, scale=config.logit_scale, label_smoothing=config.label_smoothing)
-            for one in both
-        ]
+        outputs = outputs_of_all(output, config, "two-stream")
+        embeddings = [one.embedding for one in outputs]
         return {
-            "cross_triplet": across.a_to_b + across.b_to_a,
-            "triplet": within[0] + within[1],
-            "cross_entropy": entropy[0] + entropy[1],
+            "cross_triplet": cross_triplets(embeddings, labels, margin=config.margin),
+            "triplet": triplets_within(embeddings, labels, margin=config.margin),
+            "cross_entropy": cross_entropy_of_all(outputs, labels, config),
         }
 
     def _embed(self, batch: GaitBatch, modality: str) -> Tensor:
-        x, num_frames = raster_input(batch, modality)
-        maps = set_pool(unfold_frames(self.encoders[modality](x), len(x) // len(num_frames)), num_frames)
-        embedding: Tensor = self.head(horizontal_pyramid_pool(maps, self.config.bins))
-        return embedding
+        x, num_frames = pictures_of(batch, modality, self.config)
+        return parts_of(self.encoders[modality](x), num_frames, self.head, self.config.bins)
 
 
 PRESETS: dict[str, Preset] = {

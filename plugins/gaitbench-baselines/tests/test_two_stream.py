@@ -1,10 +1,14 @@
+from itertools import combinations
+
 import pytest
 import torch
 from gaitbench_baselines.two_stream import TwoStream, TwoStreamConfig
 
 from gaitbench.errors import ModelError
+from gaitbench.losses import cross_modal_triplet
 from gaitbench.model import GaitBatch
 from gaitbench.recipe import Stage
+from gaitbench.testing import synthetic_batch
 
 CONFIG = TwoStreamConfig(height_px=32, width_px=16, channels=(4, 4, 6, 8), embedding_width=8, bins=(8,), num_classes=3)
 
@@ -54,3 +58,16 @@ def test_encoding_of_range_images(encoding: str, channels: int) -> None:
     assert depth.channels == channels
     assert depth.colour_map == ("jet" if channels == 3 else "none")
     assert model.eval()(batch(config)).embedding.shape == (4, 8, 8)
+
+
+def test_any_streams_are_compared_in_all_pairs() -> None:
+    config = CONFIG.model_copy(update={"modalities": ("skeleton2d", "depth", "rgb")})
+    model = TwoStream(config).eval()
+    several = synthetic_batch(model.inputs, num_frames=3)
+    assert several.labels is not None
+    output = model(several)
+    assert list(output.by_modality) == ["skeleton2d", "depth", "rgb"]
+    embeddings = [one.embedding for one in output.by_modality.values()]
+    pairs = [cross_modal_triplet(a, b, several.labels) for a, b in combinations(embeddings, 2)]
+    expected = sum(pair.a_to_b + pair.b_to_a for pair in pairs) / 3
+    torch.testing.assert_close(model.losses(output, several, Stage())["cross_triplet"], expected)
