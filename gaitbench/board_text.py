@@ -166,7 +166,7 @@ def _section_markdown(section: Section) -> list[str]:
         lines += _markdown(*reported_table(other.rows, other.groups))
         lines += ["", *(f"- {note}" for note in reported_notes(other.rows))]
     lines += ["", "### Denominators", "", *_markdown(*_denominators(section))]
-    if notes := [note for row in (*section.rows, *section.partial_rows) for note in _row_notes(row)]:
+    if notes := _model_notes((*section.rows, *section.partial_rows)):
         lines += ["", "### Notes on models", "", *(f"- {note}" for note in dict.fromkeys(notes))]
     return lines
 
@@ -336,9 +336,10 @@ def _denominators(section: Section) -> tuple[list[str], list[list[str]]]:
     return head, rows
 
 
-def _row_notes(row: Row) -> list[str]:
-    name = f"{row.model} ({row.configured}, {row.plugin})"
-    return [f"{name}: {text}" for text in (*_run_notes(row), *row.open_points)]
+def _model_notes(rows: Sequence[Row]) -> list[str]:
+    """Notes of every row, then what each model's source leaves open, once for all of its rows."""
+    notes = [f"{row.model} ({row.configured}, {row.plugin}): {text}" for row in rows for text in _run_notes(row)]
+    return notes + [f"{row.model} ({row.plugin}), open: {text}" for row in rows for text in row.open_points]
 
 
 def _run_notes(row: Row) -> list[str]:

@@ -147,6 +147,16 @@ def test_rows_say_what_was_set_otherwise_than_in_the_preset() -> None:
     assert "| quick, width=16 |" in board_markdown(board)
 
 
+def test_what_the_source_leaves_open_is_told_once_for_all_rows_of_a_model() -> None:
+    record = record_of(evaluate(IdentityTask()), IdentityTask())
+    model = record.model.model_copy(update={"open_points": ("width: ours",), "note": "short training"})
+    wide = model.model_copy(update={"config": {"width": 16}, "changes": ("width=16",)})
+    runs = [record.model_copy(update={"model": each, "run_id": each.configured}) for each in (model, wide)]
+    text = board_markdown(from_records(runs).boards[0])
+    assert text.count("width: ours") == 1
+    assert text.count("short training") == 2
+
+
 def test_what_was_read_in_training_alone_parts_no_rows() -> None:
     record = record_of(evaluate(IdentityTask()), IdentityTask())
     read = {"modalities": ("silhouette", "parsing"), "fingerprint": "f" * 16, "training_only": ("parsing",)}
