@@ -2,7 +2,7 @@
 #
 #   make crossmodal    install into .venv, train and score cross-modal models on the embedded walkers
 #   make identity      the same for identification within one sensor
-#   make test          all tests of core and plugins
+#   make test          all tests of core and plugins; 'make --jobs 2 test' runs the two side by side
 #   make check         what a change must pass: format, lint, types, tests, leaderboards, wheels
 #   make format        rewrite the source as 'make check' wants it
 #   make bench         benchmarks
@@ -22,9 +22,8 @@ PROJECTS := pyproject.toml $(sort $(wildcard plugins/*/pyproject.toml))
 FOLDERS := $(patsubst %/,%,$(dir $(PROJECTS)))
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet $(PIP_ARGS)
 EXTRAS = $(foreach folder,$(FOLDERS),--editable '$(folder)[$(1)]')
-SOURCE := gaitbench tests plugins
 
-.PHONY: crossmodal identity test check lint types leaderboard wheels format bench install install-test install-dev
+.PHONY: crossmodal identity test test-core test-plugins check lint types leaderboard wheels format bench install install-test install-dev
 
 crossmodal: MODELS ?= nearest-raw two-stream
 crossmodal: install
@@ -34,8 +33,13 @@ identity: MODELS ?= nearest-raw gei gaitset gaitbase
 identity: install
 	$(BIN)/gaitbench run --task identity --model $(MODELS) $(ARGS)
 
-test: install-test
-	$(BIN)/python -m pytest $(SOURCE) $(ARGS)
+test: test-core test-plugins
+
+test-core: install-test
+	$(BIN)/python -m pytest gaitbench tests $(ARGS)
+
+test-plugins: install-test
+	$(BIN)/python -m pytest plugins $(ARGS)
 
 check: lint types leaderboard wheels test
 
