@@ -104,6 +104,8 @@ class GaitModel(nn.Module, ABC):
     """``masked``: padded frames change nothing, so that sequences of different lengths share a batch."""
     beyond_features: tuple[str, ...] = ()
     """Names of the modules that come after :meth:`part_features`; a model that wears another head goes without them."""
+    needs_own_losses: bool = False
+    """Whether modules before :meth:`part_features` need this model's own losses to learn: it wears no other head."""
 
     def __init__(self, config: BaseModel) -> None:
         super().__init__()
@@ -139,6 +141,14 @@ class GaitModel(nn.Module, ABC):
         return None
 
     @property
+    def fusions(self) -> tuple[tuple[str, ...], ...]:
+        """Sets of input modalities that it embeds as one, into the space in which each alone lies; () for none.
+
+        Two modalities or more in each. Tasks that compare modalities ask about these sets too.
+        """
+        return ()
+
+    @property
     def decides(self) -> Decision:
         """How its attribute logits become labels in the attribute task."""
         return "argmax"
@@ -148,7 +158,8 @@ class GaitModel(nn.Module, ABC):
         """Embed a batch.
 
         In training the batch holds every input modality. At test time it holds those that the task asks for, so a
-        cross-modal model is called with one modality at a time and returns that modality's embedding.
+        cross-modal model is called with one modality at a time and returns that modality's embedding, or with one of
+        its :attr:`fusions`.
         """
 
     def part_features(self, batch: GaitBatch) -> Tensor:

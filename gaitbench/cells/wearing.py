@@ -74,12 +74,17 @@ def preset_for_head(
         name: Of the preset, as it was asked for.
 
     Raises:
-        UsageError: The model is fitted instead of trained.
+        UsageError: The model is fitted instead of trained, or needs its own losses.
     """
     if issubclass(model_class, ClosedFormModel):
         raise UsageError(
             f"model {spec.name!r} is fitted in closed form and learns nothing by gradients, so it cannot wear the head "
             "that tells attributes; 'gaitbench list models --task attribute' shows models that can"
+        )
+    if model_class.needs_own_losses:
+        raise UsageError(
+            f"parts of model {spec.name!r} learn from losses of its own, which the head that tells attributes puts "
+            "aside, so it cannot wear it; 'gaitbench list models --task attribute' shows models that can"
         )
     config = config_class.model_validate(preset.config)
     calm = model_class.without_mirroring(config)

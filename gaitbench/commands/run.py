@@ -149,7 +149,9 @@ def _of_each(flag: str, values: list[str] | None, tests: list[str]) -> str | dic
                 f"{flag} {value!r} is of no single test dataset; write {flag} NAME=VALUE, NAME being one of "
                 f"{', '.join(tests) or 'those that --test-dataset names'}."
             )
-        named[name] = value[len(name) + 1 :]
+        told = value[len(name) + 1 :]
+        # Shells leave a tilde alone that stands behind NAME=.
+        named[name] = str(Path(told).expanduser()) if told.startswith("~/") else told
     return named
 
 

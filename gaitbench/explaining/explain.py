@@ -43,6 +43,7 @@ from gaitbench.explaining.space_picture import draw_space
 from gaitbench.model import GaitBatch, GaitModel
 from gaitbench.progress import track
 from gaitbench.registry import Registry, load_registry
+from gaitbench.results import DataProvenance
 from gaitbench.runner import load_trained
 from gaitbench.sequence import SequenceInfo
 from gaitbench.specs import ModelSpec
@@ -161,7 +162,11 @@ def _draw(
         preset=record.model.preset,
         changes=record.model.changes,
         fidelity=record.model.fidelity,
-        notes=tuple(filter(None, (record.model.note, *(t.says for t in record.model.towers if t.is_stand_in)))),
+        notes=tuple(
+            filter(
+                None, (record.model.note, *(t.says for t in record.model.towers if t.is_stand_in), _apart(record.data))
+            )
+        ),
         task=record.task,
         dataset=record.data.name if split == "test" or trained_on is None else trained_on.name,
         dataset_version=record.data.version if split == "test" or trained_on is None else trained_on.version,
@@ -208,6 +213,19 @@ def _draw(
     atomic.write_text(out / PAGE_FILE, explanation_page(found, pictures))
     _write(out, found)
     return found
+
+
+def _apart(data: DataProvenance) -> str:
+    """What tells the data that were trained on from those of the test, where both have one name."""
+    source = data.trained_on
+    if source is None or source.name != data.name:
+        return ""
+    names = [key for key in {**source.options, **data.options} if source.options.get(key) != data.options.get(key)]
+    ends = [
+        ", ".join(f"{key} {options[key]}" for key in names if key in options) or f"protocol {protocol}"
+        for options, protocol in ((source.options, source.protocol), (data.options, data.protocol["name"]))
+    ]
+    return f"trained on {data.name} ({ends[0]}), tested on {data.name} ({ends[1]})"
 
 
 def _draw_space(run: FinishedRun, space: SharedSpace) -> tuple[DrawnSpace, bytes]:

@@ -86,7 +86,8 @@ class Explanation(_Part):
     """What was set otherwise than in it."""
     fidelity: str
     notes: tuple[str, ...] = ()
-    """What a reader must know of the model: the preset's own words, and towers that are not the published ones."""
+    """What a reader must know of the model: the preset's own words, towers that are not the published ones, and what
+    tells training and test data of one name apart."""
     task: str
     dataset: str
     """The data that the sequences are of."""

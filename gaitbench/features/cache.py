@@ -15,7 +15,7 @@ import torch
 
 from gaitbench.dataset import GaitDataset
 from gaitbench.digest import json_digest
-from gaitbench.errors import ModelError, OutputError
+from gaitbench.errors import DatasetError, ModelError, OutputError
 from gaitbench.features.bank import FeatureBank
 from gaitbench.features.cacheable import kept_features, source_specs
 from gaitbench.features.fill import Autocast, Tower, fill, sequences_of
@@ -120,13 +120,20 @@ class FeatureCache:
 
         Raises:
             ModelError: They are not what the model computes now.
+            DatasetError: They were removed meanwhile.
             GaitbenchError: As :meth:`require`.
         """
         self.require([wanted])
         dataset, folder = wanted.dataset, self._folder(wanted.dataset)
         kept = folder.read()
         sequences = [sequence for _, sequence in self._sequences(wanted)]
-        places = [kept.places[sequence] for sequence in sequences]
+        try:
+            places = [kept.places[sequence] for sequence in sequences]
+        except KeyError as error:
+            raise DatasetError(
+                f"{folder.root} lost features while it was being opened; another process removed or damaged them. Run "
+                "it again"
+            ) from error
         source = dataset.bank(self.modality)
         modality = Modality(
             name=self._features.name,

@@ -177,6 +177,8 @@ class FeatureFolder:
             except BlockingIOError:
                 with track(None, f"wait for another process that computes features in {self.root}"):
                     fcntl.flock(descriptor, fcntl.LOCK_EX)
+            except OSError as error:
+                _log.warning("%s: cannot be locked (%s); run one process at a time", self.root, error.strerror)
             remove_leftovers(self.root)
             yield
         finally:
@@ -225,7 +227,7 @@ class FeatureFolder:
             is_own = part.rows.path == path.with_suffix(".bin").name
             if checksum != json_digest(content) or part.rows.num_bytes != num_bytes or not is_own:
                 raise ValueError("it does not agree with itself")
-        except (OSError, ValueError, KeyError, AttributeError, ValidationError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
             _tell(path, str(error).splitlines()[0])
             return None
         return part

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gaitbench.errors import ShapeError
+from gaitbench.errors import ModelError, ShapeError
 from gaitbench.layers.init_parameters import init_parameters
 
 __all__ = ["NeckOutput", "SeparateBNNeck"]
@@ -61,10 +61,16 @@ class SeparateBNNeck(nn.Module):
 
         Raises:
             ShapeError: D or P differ from those of the layer.
+            ModelError: A single clip is to be normalised by its own batch.
         """
         num_parts, channels, _ = self.weight.shape
         if x.dim() != 3 or x.shape[1:] != (channels, num_parts):
             raise ShapeError(f"SeparateBNNeck needs [N, {channels}, {num_parts}], got {list(x.shape)}")
+        if len(x) == 1 and self.norm.training and not isinstance(self.norm, nn.SyncBatchNorm):
+            raise ModelError(
+                "the neck's batch norm trains on the spread of a batch, and one clip has none; train with two or more "
+                "clips per device (subjects_per_batch, sequences_per_subject, batch_size), or call eval() to embed"
+            )
         with torch.autocast(x.device.type, enabled=False):
             flat = x.to(self.weight.dtype).flatten(1)  # [N, D*P], index = channel * P + part
             feature = functional.normalize(self.norm(flat).view(x.shape), dim=1)

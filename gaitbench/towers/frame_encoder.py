@@ -8,7 +8,7 @@ from functools import partial
 from typing import Literal, NamedTuple, Self
 
 import torch
-from pydantic import BaseModel, PositiveInt, model_validator
+from pydantic import BaseModel, Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from gaitbench.errors import ModelError, ShapeError
@@ -43,7 +43,7 @@ class FrameEncoderConfig(BaseModel, frozen=True, extra="forbid", use_attribute_d
     """True for an untrained tower that learns with the model; False leaves the tower as it is."""
     image_px: Size = (448, 224)
     """Rows and columns that crops are brought to for the tower."""
-    layers: tuple[PositiveInt, ...] = (3, 6, 9, 12)
+    layers: tuple[PositiveInt, ...] = Field((3, 6, 9, 12), min_length=1)
     """Layers of the tower whose outputs are stacked, counted from 1."""
     rgb_px: Size = (256, 128)
     """Rows and columns of the crops."""

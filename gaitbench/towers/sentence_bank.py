@@ -116,7 +116,7 @@ class SentenceBank(nn.Module):
         """
         if self.vectors.is_meta or state.is_meta:
             return
-        if bytes(state.cpu().tolist()).hex() != self._digest():
+        if bytes(state.to("cpu", torch.uint8).tolist()).hex() != self._digest():
             raise ModelError(
                 f"these weights were trained with other sentences, or with another text tower than "
                 f"{self.config.architecture} ({self.config.weights}); configure {self.fields} as they were"

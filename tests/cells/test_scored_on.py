@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from gaitbench.cells.scored_on import ScoredOn, scored_on
@@ -67,6 +69,7 @@ def test_on_the_command_line() -> None:
     assert _of_each("--test-data", ["/x=y"], ["a"]) == "/x=y"
     assert _of_each("--test-data", ["/x"], []) == "/x"
     assert _of_each("--test-data", ["b=/x=y", "hf:ORG/N=/z"], ["a", "b", "hf:ORG/N"]) == {"b": "/x=y", "hf:ORG/N": "/z"}
+    assert _of_each("--test-data", ["b=~/x", "a=./~"], ["a", "b"]) == {"b": str(Path.home() / "x"), "a": "./~"}
     assert _options_of_each(["seed=7", 'w=["a.b"]'], ["a"]) == {"a": {"seed": 7, "w": ["a.b"]}}
     assert _options_of_each(["a.seed=7", "b.seed=8", "a.x=y"], ["a", "b"]) == {
         "a": {"seed": 7, "x": "y"},

@@ -186,6 +186,12 @@ def test_a_preset_for_the_task_is_taken_as_it_is(registry: Registry, monkeypatch
     assert resolved.preset.note == "own"
 
 
+def test_who_needs_its_own_losses_cannot_wear_it(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry.load(registry.get("model", "tiny-net")), "needs_own_losses", True)
+    with pytest.raises(UsageError, match="parts of model 'tiny-net' learn from losses of its own"):
+        resolve_cell(NET, registry)
+
+
 def test_what_cannot_wear_it(registry: Registry) -> None:
     with pytest.raises(UsageError, match="'tiny-mean' is fitted in closed form"):
         resolve_cell(NET.model_copy(update={"model": "tiny-mean"}), registry)

@@ -17,7 +17,7 @@ from gaitbench.explaining.explain import explain_run
 from gaitbench.explaining.explanation import Explanation
 from gaitbench.quarantine import PluginInfo
 from gaitbench.registry import Registry, build_registry
-from gaitbench.runner import load_trained, run
+from gaitbench.runner import ScoredOn, load_trained, run
 from gaitbench.store import open_or_prepare
 
 SUPPORT = Path(__file__).parents[1] / "support"
@@ -124,6 +124,13 @@ def test_a_run_of_another_test_set(crossed: Path, tmp_path: Path, registry: Regi
     found = explain_run(crossed, tmp_path / "out", num=1, registry=registry)
     assert (found.trained_on, found.dataset) == ("tiny", "other")
     assert "tiny -&gt; other" in (tmp_path / "out" / "index.html").read_text()
+
+
+def test_a_run_of_another_test_set_of_the_same_name(tmp_path: Path, registry: Registry) -> None:
+    test = ScoredOn(dataset="tiny", options={"seed": 9})
+    run("identity", ["tiny-shown"], "tiny", preset="shown", out=tmp_path / "runs", test_dataset=test, registry=registry)
+    found = explain_run(tmp_path / "runs", tmp_path / "out", num=1, registry=registry)
+    assert found.notes[-1] == "trained on tiny (seed 0), tested on tiny (seed 9)"
 
 
 def test_several_modalities_have_their_rows(tmp_path: Path, registry: Registry) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ from gaitbench.dataset import GaitDataset
 from gaitbench.errors import DatasetError, ModelError, NotFiniteError, OutputError
 from gaitbench.features import fill
 from gaitbench.features.cache import FeatureCache, Wanted
+from gaitbench.features.folder import NewPart
 from gaitbench.model import InputSpec
 from tests.support.tiny_dataset import prepare_tiny
 
@@ -223,7 +225,9 @@ def test_sequences_without_frames_are_named(dataset: GaitDataset, monkeypatch: p
         cache_of().require([Wanted(dataset)])
 
 
-@pytest.mark.parametrize("fault", ["altered", "truncated", "longer", "missing", "description", "no-json", "foreign"])
+@pytest.mark.parametrize(
+    "fault", ["altered", "truncated", "longer", "missing", "description", "no-json", "no-object", "foreign"]
+)
 def test_broken_parts_are_computed_again(
     dataset: GaitDataset, cache: Path, caplog: pytest.LogCaptureFixture, fault: str
 ) -> None:
@@ -244,6 +248,8 @@ def test_broken_parts_are_computed_again(
             description.write_text(text.replace('"is_flipped": false', '"is_flipped": true', 1))
         case "no-json":
             description.write_text(text[: len(text) // 2])
+        case "no-object":
+            description.write_text("[]")
         case _:
             description.write_text(text.replace("00001.bin", "../../../x.bin"))
     ConvFeatures.num_computed = 0
@@ -260,6 +266,55 @@ def test_rows_without_a_description_are_cleared_away(dataset: GaitDataset, cache
     (folder / "00000.bin").rename(folder / "00007.bin")
     cache_of().require([Wanted(dataset.take([0]))])
     assert sorted(path.name for path in folder.glob("0*.bin")) == ["00000.bin"]
+
+
+def test_features_that_go_while_they_are_opened_are_an_error(
+    dataset: GaitDataset, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening = cache_of()
+    require = opening.require
+
+    def required(wanted: list[Wanted]) -> None:
+        require(wanted)
+        (cache / "features").rename(cache / "gone")
+
+    monkeypatch.setattr(opening, "require", required)
+    with pytest.raises(DatasetError, match="lost features while it was being opened"):
+        opening.bank(Wanted(dataset.take([0, 1])))
+
+
+def test_a_disk_that_fills_up_costs_one_part_only(
+    dataset: GaitDataset, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, wrote = NewPart.write, []
+
+    def full(part: NewPart, rows: np.ndarray) -> None:
+        wrote.append(len(rows))
+        if len(wrote) > 6:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(part, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(NewPart, "write", full)
+        with pytest.raises(OutputError, match=r"cannot write .*\.bin: the disk is full"):
+            cache_of().require([Wanted(dataset)])
+    kept = parts_in(cache)
+    assert kept
+    (folder,) = (cache / "features").iterdir()
+    assert not list(folder.glob(".*.tmp"))
+    check_all(cache_of().bank(Wanted(dataset)), dataset)
+    assert kept.items() < parts_in(cache).items()
+
+
+def test_a_file_system_without_locks_is_told(
+    dataset: GaitDataset, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_descriptor: int, _kind: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("gaitbench.features.folder.fcntl.flock", refuse)
+    cache_of().require([Wanted(dataset.take([0]))])
+    assert "cannot be locked (No locks available); run one process at a time" in caplog.text
 
 
 def test_two_at_once_compute_once(dataset: GaitDataset) -> None:

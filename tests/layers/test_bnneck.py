@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from gaitbench.errors import ShapeError
+from gaitbench.errors import ModelError, ShapeError
 from gaitbench.layers import SeparateBNNeck
 
 
@@ -50,3 +50,11 @@ def test_is_computed_in_float32_under_autocast() -> None:
 def test_shapes_that_do_not_fit() -> None:
     with pytest.raises(ShapeError, match=r"SeparateBNNeck needs \[N, 4, 3\], got \[2, 12\]"):
         SeparateBNNeck(3, 4, 7)(torch.zeros(2, 12))
+
+
+def test_a_single_clip_has_no_spread_to_train_on() -> None:
+    neck, x = SeparateBNNeck(3, 4, 7), torch.randn(1, 4, 3)
+    with pytest.raises(ModelError, match="one clip has none; train with two or more"):
+        neck(x)
+    assert bool(neck.eval()(x).logits.isfinite().all())
+    assert neck.train()(x.expand(2, -1, -1)).logits.shape == (2, 7, 3)

@@ -71,6 +71,14 @@ def test_weights_remember_the_tower_that_they_were_trained_with() -> None:
         apply_weights(other, weights, "here")
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_weights_in_half_precision_remember_it_too(dtype: torch.dtype) -> None:
+    weights = {name: value.to(dtype) for name, value in weights_of(Holder()).items()}
+    apply_weights(Holder(), weights, "here")
+    with pytest.raises(ModelError, match="trained with another image tower"):
+        apply_weights(Holder(seed=1), weights, "here")
+
+
 def test_training_goes_through_a_tower_that_evaluation_built() -> None:
     holder = Holder()
     with torch.inference_mode():

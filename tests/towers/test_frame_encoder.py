@@ -147,6 +147,7 @@ def test_raw_crops_are_standardised_as_published() -> None:
     [
         ({"rgb_form": "stretched"}, "use ratio='stream'"),
         ({"rgb_px": (64, 64)}, "would be distorted to 56x28"),
+        ({"layers": ()}, "at least 1 item"),
         (
             {"is_image_trained": True, "image": TowerConfig(architecture=VIT, weights="pretrained", revision="a" * 40)},
             "set is_image_trained=false",

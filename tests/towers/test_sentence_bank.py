@@ -82,6 +82,8 @@ def test_a_saved_state_holds_them_and_a_loaded_one_needs_no_tower(monkeypatch: p
     monkeypatch.setattr(loaded, "_build", lambda: pytest.fail("built"))
     loaded.load_state_dict(saved)
     assert torch.equal(loaded(), saved["vectors"])
+    loaded.load_state_dict({name: value.half() for name, value in saved.items()})
+    assert torch.equal(loaded(), saved["vectors"].half().float())
 
 
 @pytest.mark.parametrize(

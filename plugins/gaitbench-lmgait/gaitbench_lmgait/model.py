@@ -88,6 +88,7 @@ class LMGait(GaitModel, Explainable):
     """
 
     padding = "masked"
+    needs_own_losses = True
     config: LMGaitConfig
 
     def __init__(self, config: LMGaitConfig) -> None:
@@ -138,11 +139,13 @@ class LMGait(GaitModel, Explainable):
         """Drop the text side where the weights are those of a sealed model, and bring it back where they are not."""
         if self.text is None:
             return
-        device = self.head.weight.device
         if _STORED in weights:
-            self.text = StoredText(torch.empty_like(weights[_STORED], device=device))
+            # Of the size that the configuration asks for, so that another one is refused as other weights are.
+            stored = weights[_STORED]
+            num_vectors = stored.shape[1] if stored.dim() == 3 and self.config.text_form == "tokens" else 1
+            self.text = StoredText(self.head.weight.new_empty(1, num_vectors, self.encoder.width))
         elif isinstance(self.text, StoredText):
-            self.text = TextSide(self.config, self.encoder.width).to(device)
+            self.text = TextSide(self.config, self.encoder.width).to(self.head.weight.device)
 
     def forward(self, batch: GaitBatch) -> GaitOutput:
         """Embed crops ``[N, 3, T, H, W]``, or kept features of them, as ``[N, D, P]``; padding changes nothing."""

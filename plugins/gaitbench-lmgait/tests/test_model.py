@@ -1,4 +1,7 @@
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +24,10 @@ from gaitbench.optim import freeze
 from gaitbench.recipe import Stage
 from gaitbench.registry import load_registry
 from gaitbench.testing import synthetic_batch
+from gaitbench.towers.config import TowerConfig
 from gaitbench.towers.frame_encoder import DINOV2_SMALL
+from gaitbench.towers.text import ClipTextTower
+from gaitbench.weights import save_weights
 
 Make = Callable[..., LMGait]
 Clips = Callable[..., GaitBatch]
@@ -100,6 +106,74 @@ def test_a_sealed_file_is_used_without_ever_building_the_tower(small: Make, clip
     assert isinstance(loaded.text, StoredText)
     # The file holds the image tower's hash, no name of the text's parts, and no tensor of the text tower's sizes.
     assert {name for name in weights_of(loaded) if "text" in name} == {"text.vector"}
+
+
+@pytest.mark.parametrize(
+    ("shape", "form"),
+    [((1, 1, 5), "vector"), ((7,), "vector"), ((1, 3, 16), "vector"), ((1, 3, 5), "tokens"), ((16,), "tokens")],
+)
+def test_a_stored_text_of_another_size_is_refused(shape: tuple[int, ...], form: str, small: Make) -> None:
+    sealed = small(text_form=form)
+    sealed.seal()
+    weights = weights_of(sealed) | {"text.vector": torch.zeros(shape)}
+    with pytest.raises(ModelError, match=r"text.vector is \[.*, the model has \[1, "):
+        apply_weights(small(text_form=form), weights, "here")
+
+
+def test_sealed_weights_may_come_in_half_precision(small: Make, clips: Clips) -> None:
+    sealed = small(mam_start="xavier")
+    sealed.seal()
+    loaded = small()
+    apply_weights(loaded, {name: value.half() for name, value in weights_of(sealed).items()}, "here")
+    assert {value.dtype for name, value in weights_of(loaded).items() if value.is_floating_point()} == {torch.float32}
+    batch = clips(loaded)
+    torch.testing.assert_close(embed(loaded, batch), embed(sealed, batch), atol=1e-2, rtol=1e-2)
+
+
+def test_the_file_of_the_text_tower_may_be_gone_once_the_model_is_sealed(
+    small: Make, clips: Clips, sizes: dict[str, Any], tmp_path: Path
+) -> None:
+    """In a process of its own, without the file and where only layouts of the tower may be built."""
+    tower = ClipTextTower(TowerConfig(**sizes["text"]))
+    file = tmp_path / "clip.pt"
+    torch.save(dict(tower.network.state_dict()), file)
+    model = small(text={**sizes["text"], "weights": "file", "path": file}, mam_start="xavier")
+    batch = clips(model)
+    attached = embed(model, batch)
+    model.seal()
+    save_weights(tmp_path / "sealed.safetensors", model, "lmgait", source={})
+    file.unlink()
+    torch.save({"rgb": batch.inputs["rgb"], "num_frames": batch.num_frames["rgb"]}, tmp_path / "batch.pt")
+    subprocess.run([sys.executable, "-c", EMBED, str(tmp_path)], check=True)
+    torch.testing.assert_close(torch.load(tmp_path / "found.pt", weights_only=True), attached, atol=1e-5, rtol=0)
+
+
+EMBED = """
+import sys
+from pathlib import Path
+
+import torch
+
+import gaitbench.towers.text
+from gaitbench.model import GaitBatch
+from gaitbench.weights import load_weights
+
+create = gaitbench.towers.text._create
+
+
+def only_layouts(settings):
+    assert torch.get_default_device().type == "meta", "the text tower was built"
+    return create(settings)
+
+
+gaitbench.towers.text._create = only_layouts
+folder = Path(sys.argv[1])
+_, model = load_weights(folder / "sealed.safetensors")
+kept = torch.load(folder / "batch.pt", weights_only=True)
+with torch.no_grad():
+    found = model(GaitBatch({"rgb": kept["rgb"]}, {"rgb": kept["num_frames"]})).embedding
+torch.save(found, folder / "found.pt")
+"""
 
 
 def test_a_gated_text_cannot_be_stored(small: Make) -> None:

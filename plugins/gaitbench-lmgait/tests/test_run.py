@@ -11,6 +11,7 @@ from gaitbench_lmgait.text_side import StoredText
 import gaitbench
 from gaitbench.checkpoint import load_tensors
 from gaitbench.digest import file_digest
+from gaitbench.errors import UsageError
 from gaitbench.results import read_record
 from gaitbench.runner import load_trained
 from gaitbench.weights import build_model
@@ -77,3 +78,9 @@ def test_run(
     # The number in the record is that of the model as it was trained.
     trained = build_model("lmgait", config=record.model.config)
     assert record.model.num_parameters == sum(weight.numel() for weight in trained.parameters())
+
+
+def test_wears_no_attribute_head() -> None:
+    # Its decoder would stay as it was drawn: nothing but its own loss teaches it.
+    with pytest.raises(UsageError, match="parts of model 'lmgait' learn from losses of its own"):
+        gaitbench.run(task="attribute", dataset="walkers", models=["lmgait"], options=WALKERS)
