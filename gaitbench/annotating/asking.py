@@ -23,6 +23,15 @@ ANSWERS = 2
 """Answers that are asked for before a question is given up: the second one is told what was wrong with the first."""
 
 
+_STATUS: dict[str, Status] = {
+    "passing": "unreachable",
+    "rejected": "rejected",
+    "filtered": "refused",
+    "stopping": "rejected",
+}
+"""Kind of a failure to what the record says."""
+
+
 class Talks(Protocol):
     """What sends requests; :class:`gaitbench.annotating.chat.Chat` does."""
 
@@ -96,9 +105,12 @@ class Asker:
                 # An unusable answer before it does not count: the question is still open.
                 return replace(outcome, is_stopped=True)
             if isinstance(said, Failure):
-                status: Status = "unreachable" if said.kind == "passing" else "rejected"
                 return replace(
-                    outcome, status=status, reason=said.reason, is_stopping=said.kind == "stopping", is_silent=True
+                    outcome,
+                    status=_STATUS[said.kind],
+                    reason=said.reason,
+                    is_stopping=said.kind == "stopping",
+                    is_silent=said.kind != "filtered",
                 )
             outcome = replace(
                 outcome,

@@ -34,6 +34,14 @@ _STOPPING = {
 
 _PASSING = {408, 409, 425, 429}
 _NO_QUOTA = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
+_FILTERED = (
+    "content_filter",
+    "content_policy_violation",
+    "flagged_input",
+    "moderation_blocked",
+    "ResponsibleAIPolicyViolation",
+)
+"""By which endpoints say that a filter in front of the model holds a question back, mostly with status 400 or 403."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +64,9 @@ class Reply:
 class Failure:
     """Why there is no reply."""
 
-    kind: Literal["passing", "rejected", "stopping"]
-    """``passing``: another try may help. ``rejected``: this request will never be answered. ``stopping``: none will."""
+    kind: Literal["passing", "rejected", "filtered", "stopping"]
+    """``passing``: another try may help. ``rejected``: this request will never be answered. ``filtered``: the same, for
+    what is in it. ``stopping``: none will."""
     reason: str
     retry_after_s: float | None = None
     """How long the endpoint asks to wait."""
@@ -180,8 +189,11 @@ class Chat:
 
     def _refused(self, error: Any) -> Failure:
         status, said = int(error.status_code), self._words(_message(error.body) or "no reason given")
-        if status == 429 and any(word in str(error.body) for word in _NO_QUOTA):
+        whole = error.response.text
+        if status == 429 and any(word in whole for word in _NO_QUOTA):
             return Failure("stopping", f"the quota is used up: {said}")
+        if 400 <= status < 500 and any(word in whole for word in _FILTERED):
+            return Failure("filtered", f"a content filter holds the question back (status {status}): {said}")
         if status in _PASSING or status >= 500:
             return Failure("passing", f"status {status}: {said}", _retry_after_s(error.response.headers))
         if status in _STOPPING:
@@ -243,7 +255,7 @@ def _retry_after_s(headers: Any) -> float | None:
         if 0 <= seconds < float("inf"):
             return seconds
     try:
-        when = parsedate_to_datetime(str(headers.get("retry-after") or ""))
-    except ValueError:
+        when_s = parsedate_to_datetime(str(headers.get("retry-after") or "")).timestamp()
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, when.timestamp() - time.time())
+    return max(0.0, when_s - time.time())

@@ -5,8 +5,10 @@ Keys come from the environment alone. An address may not hold any: no user name,
 """
 
 import ipaddress
+import json
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
@@ -29,6 +31,12 @@ _OURS = frozenset({"model", "messages", "response_format", "stream", "stream_opt
 _SECRETS = frozenset({"key", "apikey", "authorization", "token", "accesstoken", "secret", "password"})
 """Names, without anything but letters, whose values nobody should write on a command line or into a file."""
 
+_NESTED_SECRETS = _SECRETS - {"key", "token"}
+"""The same inside a value, where those two have other meanings."""
+
+SHORTEST_SECRET = 6
+"""Letters of a key; shorter ones are what servers without keys are given."""
+
 
 class EndpointConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
     """A model behind an OpenAI-compatible endpoint, without any key."""
@@ -41,7 +49,7 @@ class EndpointConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
     """How a JSON answer is asked for: by a schema, as any object, or by words alone, as the endpoint can."""
     max_answer_tokens: PositiveInt = 2000
     """Longest answer, thinking included; a second try may take twice that."""
-    timeout_s: float = Field(default=120.0, gt=0)
+    timeout_s: float = Field(default=120.0, gt=0, le=86_400)
     """Longest wait for an answer."""
     settings: dict[str, JsonValue] = Field(default_factory=dict)
     """Further fields of a request, such as ``temperature``."""
@@ -58,7 +66,9 @@ class EndpointConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
         try:
             address = ipaddress.ip_address(name)
         except ValueError:
-            return name == "localhost" or name.endswith(".localhost") or "." not in name
+            # A number is an address in another spelling, which may be anywhere.
+            is_number = re.fullmatch(r"\d+|0x[0-9a-f]*", name) is not None
+            return name == "localhost" or name.endswith(".localhost") or ("." not in name and not is_number)
         return address.is_loopback or address.is_private or address.is_link_local
 
     def identity(self) -> list[JsonValue]:
@@ -75,8 +85,8 @@ class Endpoint:
     """Empty where none is needed."""
 
     def scrub(self, text: str) -> str:
-        """Take the key out of a text."""
-        return text.replace(self.key, "[key]") if self.key else text
+        """Take the key out of a text, but for placeholders such as ``none``, which are words of other texts too."""
+        return text.replace(self.key, "[key]") if len(self.key) >= SHORTEST_SECRET else text
 
 
 def open_endpoint(config: EndpointConfig, key_variable: str | None = None, *, needs_key: bool = True) -> Endpoint:
@@ -95,16 +105,40 @@ def open_endpoint(config: EndpointConfig, key_variable: str | None = None, *, ne
     config = config.model_copy(update={"base_url": _checked_url(config.base_url)})
     if foreign := sorted(_OURS & config.settings.keys()):
         raise UsageError(f"--set cannot change {foreign[0]}, which annotate sends itself; leave it out.")
-    if secret := [name for name in config.settings if re.sub(r"[^a-z]", "", name.lower()) in _SECRETS]:
+    secret = [name for name in config.settings if _letters(name) in _SECRETS]
+    secret += [name for name in _names(list(config.settings.values())) if _letters(name) in _NESTED_SECRETS]
+    if secret:
         raise UsageError(
             f"--set {clean_text(secret[0], 40)} would write a secret into every file; put a key into an environment "
             "variable (--api-key-env NAME)."
         )
+    if odd := [name for name, value in config.settings.items() if not _is_json(value)]:
+        raise UsageError(f"--set {clean_text(odd[0], 40)} holds NaN or infinity, which JSON does not have.")
     if not config.model.isprintable() or config.model != config.model.strip():
         raise UsageError(f"{config.model!r} is no name of a model; give it as the endpoint lists it.")
     if not needs_key or key_variable == "":
         return Endpoint(config)
     return Endpoint(config, _read_key(config, key_variable))
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z]", "", name.lower())
+
+
+def _names(value: JsonValue) -> Iterator[str]:
+    """Names of all fields in a value, however deep."""
+    if isinstance(value, dict):
+        yield from value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _names(inner)
+
+
+def _is_json(value: JsonValue) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _checked_url(url: str) -> str:
@@ -125,7 +159,11 @@ def _checked_url(url: str) -> str:
             "the base URL holds a query, where keys are often put; leave out what begins with ? or #, and put a key "
             "into an environment variable (--api-key-env NAME)."
         )
-    if parts.scheme.lower() not in ("http", "https") or not host or not re.fullmatch(r"[\w.:%-]+", host):
+    if (
+        parts.scheme.lower() not in ("http", "https")
+        or not host
+        or not re.fullmatch(r"[\w.-]+|[\w.-]*:[\w.:%-]*", host)
+    ):
         raise UsageError(f"the base URL is no http or https address; {example}.")
     if not re.fullmatch(r"[!-~]*", parts.path):
         raise UsageError(f"the base URL has spaces or letters that an address cannot have; {example}.")

@@ -27,6 +27,9 @@ MOST_CHARS = 600
 
 MOST_ANSWER_CHARS = 1 << 16
 
+MOST_CHOICES_SHOWN = 24
+"""In the words about a value that is none of them."""
+
 
 class AnswerField(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
     """One thing that is asked."""
@@ -81,7 +84,7 @@ def read_values(
     Args:
         content: What the model said: a JSON object, also in a Markdown fence.
         fields: What it was asked.
-        scrub: Takes secrets out of sentences.
+        scrub: Takes secrets out of sentences, and out of what is said of an answer.
 
     Returns:
         A value per field, in the order of the fields, sentences cleaned; or, in words, why the answer is of no use.
@@ -93,6 +96,7 @@ def read_values(
         >>> read_values('{"toe": "up"}', [toe])
         "toe must be one of 'in', 'out', 'unknown', got 'up'"
     """
+    scrub = scrub or str
     if not content.strip():
         return "the answer is empty"
     if len(content) > MOST_ANSWER_CHARS:
@@ -106,14 +110,14 @@ def read_values(
     try:
         answer = _answer_class(tuple(fields)).model_validate(data)
     except ValidationError as error:
-        return _explain(error, fields)
+        return _explain(error, fields, scrub)
     values: Values = {}
     for i, field in enumerate(fields):
         value = getattr(answer, f"field_{i}")
         if field.choices:
             values[field.name] = None if value == field.unknown else value
             continue
-        text = clean_text(scrub(value) if scrub else value)
+        text = clean_text(scrub(value))
         if not text:
             return f"{field.name} is empty"
         if len(text) > MOST_CHARS:
@@ -214,20 +218,21 @@ def _kind(value: object) -> str:
     return names.get(type(value), type(value).__name__)
 
 
-def _explain(error: ValidationError, fields: Sequence[AnswerField]) -> str:
-    """The first problem in words, and how many there are."""
+def _explain(error: ValidationError, fields: Sequence[AnswerField], scrub: Callable[[str], str]) -> str:
+    """The first problem in words, and how many there are; scrubbed before it is cut, which would leave half a key."""
     problems = error.errors(include_url=False, include_context=False)
     first = problems[0]
-    name = clean_text(str(first["loc"][0]), 60) if first["loc"] else "the answer"
+    name = clean_text(scrub(str(first["loc"][0])), 60) if first["loc"] else "the answer"
     field = next((field for field in fields if field.name == first["loc"][0]), None) if first["loc"] else None
     if first["type"] == "extra_forbidden":
         words = f"{name} was not asked for"
     elif first["type"] == "missing":
         words = f"{name} is missing"
     elif field is not None and field.choices:
-        wanted = ", ".join(repr(choice) for choice in field.answers)
+        wanted = ", ".join(repr(choice) for choice in field.answers[:MOST_CHOICES_SHOWN])
+        wanted += ", ..." if len(field.answers) > MOST_CHOICES_SHOWN else ""
         got = repr(first["input"]) if isinstance(first["input"], str | int | float) else _kind(first["input"])
-        words = f"{name} must be one of {wanted}, got {clean_text(got, 60)}"
+        words = f"{name} must be one of {wanted}, got {clean_text(scrub(got), 60)}"
     elif field is not None:
         words = f"{name} must be a text, got {_kind(first['input'])}"
     else:

@@ -158,7 +158,8 @@ class _Run:
         asker = Asker(
             self._chat, self._budget, backoff=self._backoff, clock=self._clock, rng=self._rng, tell=bar.update
         )
-        waiting = deque(self._plan.chains)
+        # What failed before comes last: questions that an endpoint never answers must not keep others from being asked.
+        waiting = deque(sorted(self._plan.chains, key=self._has_failed))
         running: dict[Future[_Answered], tuple[Chain, Question]] = {}
         pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="annotate")
         next_write_s = self._clock.now() + WRITE_EVERY_S
@@ -184,6 +185,11 @@ class _Run:
                 if not future.cancelled() and future.exception() is None:
                     self._note(*running[future], future.result().outcome, bar)
             pool.shutdown(wait=False, cancel_futures=True)
+
+    def _has_failed(self, chain: Chain) -> bool:
+        """Whether the file tells that an answer could not be had."""
+        known = (self._records.get(entry) for entry in chain.entries)
+        return any(record is not None and not record.is_ok for record in known)
 
     def _next(self, chain: Chain, bar: Tracker) -> Question | None:
         """The next question of a chain whose answer is not known."""

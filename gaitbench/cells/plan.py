@@ -28,6 +28,9 @@ _log = logging.getLogger("gaitbench")
 DEFAULT_DATASET = "walkers"
 """What is run on when nobody names a dataset."""
 
+MOST_WEIGHT = 1e6
+"""Of appended attributes; with more of it float32 holds nothing of the embeddings any more, or no distance at all."""
+
 
 def plan(
     task: str,
@@ -83,8 +86,8 @@ def plan(
             "with NODE_RANK 0, 1 ... and the first node's address and a free port of it as MASTER_ADDR and "
             "MASTER_PORT, or let torchrun or srun start it"
         )
-    if not append_weight > 0:
-        raise UsageError(f"append_weight must be above 0, got {append_weight}")
+    if not 0 < append_weight <= MOST_WEIGHT:
+        raise UsageError(f"append_weight must be above 0 and at most {MOST_WEIGHT:,.0f}, got {append_weight}")
     if not seeds or any(seed < 0 for seed in seeds):
         raise UsageError(f"seeds must be integers of 0 or more, at least one; got {list(seeds)}")
     if models is not None and not models:

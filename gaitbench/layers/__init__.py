@@ -1,9 +1,11 @@
 """The field's building blocks: set pooling, horizontal pyramids, per-part heads, residual trunks."""
 
+from gaitbench.layers.attend import attend, split_heads
 from gaitbench.layers.attention_fusion import AttentionFusion
 from gaitbench.layers.attribute_head import AttributeHead
 from gaitbench.layers.block_stages import Stages, StageSizes, Stem
 from gaitbench.layers.bnneck import SeparateBNNeck
+from gaitbench.layers.bounded_scale import bounded_scale, hold_scale
 from gaitbench.layers.channels_last import channels_last
 from gaitbench.layers.check_strips import check_strips
 from gaitbench.layers.feature_branches import appearance_branch, denoising_branch
@@ -50,6 +52,8 @@ __all__ = [
     "Stem",
     "TwoStreamTrunk",
     "appearance_branch",
+    "attend",
+    "bounded_scale",
     "channels_last",
     "check_strips",
     "choose_foreground",
@@ -63,6 +67,7 @@ __all__ = [
     "fold_frames",
     "frame_wise",
     "gather_points",
+    "hold_scale",
     "horizontal_pyramid_pool",
     "image_area",
     "init_parameters",
@@ -74,5 +79,6 @@ __all__ = [
     "rename_published",
     "set_pool",
     "skeleton_map",
+    "split_heads",
     "unfold_frames",
 ]

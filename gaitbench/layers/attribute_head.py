@@ -43,11 +43,16 @@ class AttributeHead(nn.Module):
         """Map ``[N, C, P]`` to the logits of the label vector ``[N, L]``, in float32 or better.
 
         Raises:
-            ShapeError: C * P is not the width.
+            ShapeError: C * P is not the width, or one sequence alone is trained with, of which there are no statistics.
         """
         flat = features.flatten(1)
         if flat.shape[1] != self.norm.num_features:
             raise ShapeError(f"the head reads {self.norm.num_features} features, got {list(features.shape)}")
+        if self.training and len(flat) < 2 and not isinstance(self.norm, nn.SyncBatchNorm):
+            raise ShapeError(
+                "the head's batch norm needs two or more sequences in training, got one; set the stage's "
+                "clips.batch_size to 2 or more"
+            )
         # Decisions are made at 0, where bfloat16 has three digits.
         with torch.autocast(features.device.type, enabled=False):
             logits: Tensor = self.label(self.norm(flat.to(self.label.weight.dtype)))

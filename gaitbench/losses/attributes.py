@@ -118,5 +118,7 @@ def check_classes(attributes: Tensor, num_classes: Sequence[int]) -> None:
     if attributes.is_cuda or not attributes.numel():
         return  # asking a GPU in every step would stall it; datasets are checked before training
     most = attributes.amax(dim=0)
+    if (least := int(attributes.amin())) < -1:
+        raise ModelError(f"attributes hold the class {least}; classes count from 0, and -1 is unknown")
     if bool((most >= torch.tensor(list(num_classes))).any()):
         raise ModelError(f"attributes hold classes up to {most.tolist()}, there are {list(num_classes)} of each")

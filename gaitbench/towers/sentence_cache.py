@@ -10,6 +10,7 @@ so that a damaged one is known for what it is; processes that write at once writ
 Axes: S sentences, D width.
 """
 
+import contextlib
 import hashlib
 import logging
 from collections.abc import Sequence
@@ -92,11 +93,12 @@ def _read(folder: Path, keys: set[str], width: int) -> dict[str, Tensor]:
             break
         try:
             content = path.read_bytes()
-        except FileNotFoundError:
+        except OSError:  # gone meanwhile, or not to be read: encoded again
             continue
         if hashlib.sha256(content).hexdigest() != path.stem:
             _log.warning("%s is damaged; its sentences are encoded again", path)
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink()
             continue
         vectors = load(content)
         found |= {key: vectors[key] for key in keys & vectors.keys() if vectors[key].shape == (width,)}

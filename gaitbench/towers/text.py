@@ -132,13 +132,22 @@ class ClipTextTower(nn.Module, TextEncoder):
             ``[S, K]`` int64 on the tower's device.
 
         Raises:
-            ModelError: A sentence has no word, or does not fit into K tokens; none is cut short in silence.
+            ModelError: A sentence has no word, holds a start or end token, or does not fit into K tokens; none is cut
+                short in silence.
         """
         check_sentences(sentences)
         tokenizer = _tokenizer(tuple(sorted(self._tokenizer_settings.items())))
         tokens = torch.zeros(len(sentences), self.context_length, dtype=torch.int64)
         for row, sentence in enumerate(sentences):
-            pieces = [tokenizer.sot_token_id, *tokenizer.encode(sentence), tokenizer.eot_token_id]
+            ends = tokenizer.sot_token_id, tokenizer.eot_token_id
+            inner = tokenizer.encode(sentence)
+            # The sentence would be read off at the first end in it, and an empty one has no meaning.
+            if not inner or not {*ends}.isdisjoint(inner):
+                raise ModelError(
+                    f"sentence {row} of {len(sentences)} has no word, or a mark of its start or end, for CLIP's "
+                    f"tokens: {sentence!r}; write it in plain words"
+                )
+            pieces = [ends[0], *inner, ends[1]]
             if len(pieces) > self.context_length:
                 raise ModelError(
                     f"sentence {row} of {len(sentences)} has {len(pieces)} tokens with start and end, and "

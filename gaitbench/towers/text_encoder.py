@@ -47,7 +47,7 @@ def check_sentences(sentences: Sequence[str]) -> None:
     """Stop at a sentence without a word, which every encoder would turn into a vector that means nothing.
 
     Raises:
-        ModelError: A sentence is empty or no text, or a bare string was given in place of a list.
+        ModelError: A sentence is empty or no text, or a bare string was given in place of a list, or a letter is none.
     """
     if isinstance(sentences, str):
         raise ModelError(f"sentences come as a list, and {sentences[:40]!r} is one; put it into brackets")
@@ -58,3 +58,10 @@ def check_sentences(sentences: Sequence[str]) -> None:
             raise ModelError(
                 f"sentence {number} of {len(sentences)} has no word in it: {sentence!r}; write one or leave it out"
             )
+        try:
+            sentence.encode()
+        except UnicodeEncodeError as error:
+            raise ModelError(
+                f"sentence {number} of {len(sentences)} has half a letter in it (a lone surrogate), which no text can "
+                f"have: {sentence!r}; write it again"
+            ) from error

@@ -152,6 +152,21 @@ def test_what_concerns_one_request(ask: object, status: int) -> None:
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        b'{"error": {"message": "held back", "code": "content_filter", "innererror": {}}}',
+        b'{"error": {"message": "held back", "code": null, "type": "content_policy_violation"}}',
+        b'{"error": {"message": "held back", "metadata": {"flagged_input": "a person walks"}}}',
+        b'{"error": {"message": "held back", "innererror": {"code": "ResponsibleAIPolicyViolation"}}}',
+    ],
+)
+@pytest.mark.parametrize("status", [400, 403])
+def test_filters_in_front_of_a_model(ask: object, status: int, body: bytes) -> None:
+    words = f"a content filter holds the question back (status {status}): held back"
+    assert ask(Reply(body, status)) == Failure("filtered", words)
+
+
+@pytest.mark.parametrize(
     ("headers", "low", "high"),
     [
         ({"Retry-After": "7"}, 7, 7),
@@ -168,7 +183,19 @@ def test_retry_after(ask: object, headers: dict[str, str], low: float, high: flo
     assert low <= found.retry_after_s <= high
 
 
-@pytest.mark.parametrize("value", ["soon", "-3", "nan", "inf", ""])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "soon",
+        "-3",
+        "nan",
+        "inf",
+        "",
+        "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+        "Mon, 01 Jan 2030 99999999999999999999:00:00 GMT",
+        "Mon, 01 Jan 2030 00:00:00 +99999999",
+    ],
+)
 def test_retry_after_that_says_nothing(ask: object, value: str) -> None:
     found = ask(error(429, headers={"Retry-After": value}))
     assert isinstance(found, Failure)

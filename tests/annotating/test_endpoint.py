@@ -40,6 +40,7 @@ def test_addresses_have_one_spelling(url: str, expected: str) -> None:
         ("http://[geheim/v1", "cannot be read"),
         ("http://host/v1 geheim", "spaces or letters"),
         ("http://ho st/geheim", "no http or https address"),
+        ("http://geheim%2eexample/v1", "no http or https address"),
     ],
 )
 def test_addresses_that_cannot_be_are_not_repeated(url: str, message: str) -> None:
@@ -64,6 +65,9 @@ def test_addresses_that_cannot_be_are_not_repeated(url: str, message: str) -> No
         ("https://api.openai.com/v1", False),
         ("https://localhost.example.com/v1", False),
         ("http://127.0.0.1.example.com/v1", False),
+        ("http://134744072/v1", False),
+        ("http://0x08080808/v1", False),
+        ("http://[::ffff:8.8.8.8]/v1", False),
     ],
 )
 def test_what_stays_in_the_house(url: str, expected: bool) -> None:
@@ -108,6 +112,10 @@ def test_an_endpoint_does_not_show_its_key() -> None:
     assert KEY not in f"{endpoint} {endpoint!r} {endpoint.config!r}"
     assert endpoint.scrub(f"Bearer {KEY}.") == "Bearer [key]."
     assert Endpoint(at("http://localhost/v1")).scrub("unchanged") == "unchanged"
+    # What servers without keys are given is a word of other texts, too.
+    for placeholder in ("x", "none", "EMPTY", "test"):
+        said = f'{{"bag": "{placeholder}"}}'
+        assert Endpoint(at("http://localhost/v1"), placeholder).scrub(said) == said
 
 
 def test_identity_tells_answers_apart() -> None:
@@ -129,6 +137,8 @@ def test_identity_tells_answers_apart() -> None:
         ({"model": ""}, "--model: "),
         ({"timeout_s": 0}, "--timeout: "),
         ({"timeout_s": float("nan")}, "--timeout: "),
+        ({"timeout_s": float("inf")}, "--timeout: "),
+        ({"timeout_s": 1e300}, "--timeout: "),
         ({"max_answer_tokens": 0}, "--max-answer-tokens: "),
         ({"answer_format": "xml"}, "--answer-format: "),
         ({"settings": {"x": object()}}, "--set: "),
@@ -148,6 +158,16 @@ def test_settings_do_not_replace_what_is_asked() -> None:
         with pytest.raises(UsageError, match="would write a secret into every file") as caught:
             open_endpoint(config)
         assert KEY not in str(caught.value)
+    for value in ({"headers": [{"Authorization": KEY}]}, [{"x-api-key": KEY, "api_key": KEY}]):
+        config = EndpointConfig(model="m", base_url="http://localhost/v1", settings={"extra": value})
+        with pytest.raises(UsageError, match="would write a secret into every file") as caught:
+            open_endpoint(config)
+        assert KEY not in str(caught.value)
+    open_endpoint(EndpointConfig(model="m", base_url="http://localhost/v1", settings={"options": {"key": 1}}))
+    for value in (float("nan"), [1.0, float("inf")], {"a": -float("inf")}):
+        config = EndpointConfig(model="m", base_url="http://localhost/v1", settings={"seed": 1, "top_p": value})
+        with pytest.raises(UsageError, match="--set top_p holds NaN or infinity"):
+            open_endpoint(config)
     with pytest.raises(UsageError, match="no name of a model"):
         open_endpoint(EndpointConfig(model="m\x1b[0m", base_url="http://localhost/v1"))
 

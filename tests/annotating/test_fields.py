@@ -93,6 +93,22 @@ def test_sentences_are_cleaned_and_scrubbed() -> None:
     assert found["summary"] == "Short steps, ?"
 
 
+def test_what_is_said_of_an_answer_is_scrubbed_before_it_is_cut() -> None:
+    key = "sk-" + 40 * "ab*"
+    for content in (answer(toe=key), answer(**{key: 1})):
+        found = read_values(content, FIELDS, scrub=lambda text: text.replace(key, "?"))
+        assert isinstance(found, str)
+        assert "?" in found
+        assert "sk-" not in found
+
+
+def test_of_hundreds_of_choices_some_are_shown() -> None:
+    many = AnswerField(name="n", title="N", choices=tuple(f"class {i}" for i in range(300)))
+    found = read_values('{"n": "none of them"}', [many])
+    assert isinstance(found, str)
+    assert found.endswith("'class 23', ..., got 'none of them'")
+
+
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [

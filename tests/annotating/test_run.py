@@ -184,6 +184,7 @@ def test_one_more_try_with_the_reason(run: Run, chat: ChatServer, tmp_path: Path
         pytest.param(completion(None, refusal="No.\x1b[2J"), "refused", "the model declines: No.", id="refusal"),
         pytest.param(completion("{", finish_reason="length"), "truncated", "cut off", id="truncated"),
         pytest.param(error(400, "picture too large"), "rejected", "status 400: picture too large", id="rejected"),
+        pytest.param(error(400, "no", code="content_filter"), "refused", "a content filter holds the", id="filtered"),
         pytest.param(error(500, "oops"), "unreachable", "status 500: oops (3 tries)", id="server-error"),
         pytest.param(Reply(drops=True), "unreachable", "(3 tries)", id="dropped"),
     ],
@@ -260,6 +261,32 @@ def test_an_endpoint_that_refuses_ends_the_run(
 
 def fill_any(asked: Asked) -> dict:
     return fill(asked.schema)
+
+
+def test_questions_that_are_never_answered_do_not_keep_others_from_it(
+    run: Run, chat: ChatServer, tiny: GaitDataset, tmp_path: Path
+) -> None:
+    shown: list[str] = []
+
+    def answer(asked: Asked) -> object:
+        if len(shown) < 3:
+            shown.extend(asked.pictures)
+        return error(400, "too dark") if asked.pictures[0] in shown else fill(asked.schema)
+
+    chat.otherwise = answer
+    for num_ok in (0, 3, 3):
+        with pytest.raises(EndpointError, match="too dark"):
+            run(concurrency=1)
+        ids = [record.sequence_id for record in read_annotations(tmp_path / "out.parquet") if record.is_ok]
+        assert ids == tiny.table.sequence_id[3:][:num_ok].tolist()
+    assert len(chat.asked) == 3 + 6 + 3
+
+
+def test_a_filter_is_no_silence(run: Run, chat: ChatServer) -> None:
+    chat.otherwise = error(400, "held back", code="content_filter")
+    done = run(concurrency=1)
+    assert [problem.status for problem in done.problems] == ["refused"] * 6
+    assert len(chat.asked) == 6
 
 
 def test_an_endpoint_that_never_answers_ends_the_run(run: Run, tmp_path: Path, waits: list[float]) -> None:

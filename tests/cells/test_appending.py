@@ -160,8 +160,9 @@ def test_what_does_not_go_together(registry: Registry) -> None:
         resolve_cell(appended("true", task="attribute"), registry)
     with pytest.raises(UsageError, match="'tiny-mean' is fitted in closed form"):
         resolve_cell(appended("predicted:tiny-mean"), registry)
-    with pytest.raises(UsageError, match="append_weight must be above 0"):
-        plan("identity", ["tiny-net"], "tiny", append_attributes="true", append_weight=0.0, registry=registry)
+    for weight in (0.0, -1.0, float("nan"), float("inf"), 1e30):
+        with pytest.raises(UsageError, match="append_weight must be above 0 and at most 1,000,000, got"):
+            plan("identity", ["tiny-net"], "tiny", append_attributes="true", append_weight=weight, registry=registry)
     assert source_of(appended("predicted")) == ("predicted", "tiny-net")
 
 

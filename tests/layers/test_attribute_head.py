@@ -38,3 +38,10 @@ def test_decisions_are_made_in_float32() -> None:
 def test_width() -> None:
     with pytest.raises(ShapeError, match=r"reads 6 features, got \[2, 2, 4\]"):
         AttributeHead(6, (2, 2))(torch.zeros(2, 2, 4))
+
+
+def test_one_sequence_can_be_asked_and_not_trained_with() -> None:
+    head = AttributeHead(4, (2, 3))
+    with pytest.raises(ShapeError, match=r"two or more sequences in training, got one; set .*batch_size"):
+        head(torch.zeros(1, 2, 2))
+    assert head.eval()(torch.zeros(1, 2, 2)).shape == (1, 5)

@@ -98,3 +98,5 @@ def test_what_does_not_fit() -> None:
         attribute_bce(torch.zeros(4, 5), ATTRIBUTES[:, :1], NUM_CLASSES)
     with pytest.raises(ModelError, match=r"classes up to \[1, 2\], there are \[2, 2\] of each"):
         attribute_cross_entropy([torch.zeros(4, 2), torch.zeros(4, 2)], ATTRIBUTES)
+    with pytest.raises(ModelError, match=r"attributes hold the class -2; .* -1 is unknown"):
+        attribute_cross_entropy([torch.zeros(1, 2)], torch.tensor([[-2]]))

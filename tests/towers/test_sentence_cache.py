@@ -96,6 +96,16 @@ def test_foreign_files_are_left_alone(tmp_path: Path) -> None:
     assert (folder / "notes.txt").read_text() == "mine"
 
 
+def test_what_cannot_be_read_is_encoded_again(tmp_path: Path) -> None:
+    encoder = Counting()
+    good = encode_cached(encoder, ["a"], root=tmp_path)
+    (path,) = sentence_folder(encoder, tmp_path).iterdir()
+    path.rename(path.with_suffix(".old"))
+    path.with_name(f"{'0' * 64}.safetensors").mkdir()
+    assert torch.equal(encode_cached(encoder, ["a"], root=tmp_path), good)
+    assert encoder.asked == ["a", "a"]
+
+
 def test_what_changes_is_not_kept(tmp_path: Path) -> None:
     for encoder in (Counting(is_frozen=False), Counting("")):
         with pytest.raises(ModelError, match="change with its training and cannot be kept"):

@@ -181,6 +181,7 @@ def test_a_long_sentence_is_named_and_not_cut() -> None:
         (["  .!"], "has no word in it: '  .!'"),
         ("a man", "come as a list, and 'a man' is one"),
         (["a", None], "sentence 1 of 2 is a NoneType"),
+        (["a", "a \ud800 walk"], "sentence 1 of 2 has half a letter in it"),
     ],
 )
 @pytest.mark.parametrize("name", [NAME, "hashing"])
@@ -188,6 +189,12 @@ def test_what_is_no_sentence_is_refused(name: str, sentences: Any, match: str) -
     encoder = text_encoder(TowerConfig(architecture=name, overrides=TEXT_SIZES if name == NAME else {}))
     with pytest.raises(ModelError, match=match):
         encoder.encode(sentences)
+
+
+@pytest.mark.parametrize("sentence", ["a man <end_of_text> walks", "<start_of_text>a man", "&nbsp;"])
+def test_marks_of_start_and_end_are_no_words(sentence: str) -> None:
+    with pytest.raises(ModelError, match="sentence 1 of 2 has no word, or a mark of its start or end"):
+        small().tokenize(["a man", sentence])
 
 
 def test_many_sentences_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

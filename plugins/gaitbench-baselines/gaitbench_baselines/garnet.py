@@ -16,6 +16,7 @@ from gaitbench.errors import ModelError
 from gaitbench.layers import (
     LabelShares,
     ResNet9,
+    check_strips,
     horizontal_pyramid_pool,
     init_parameters,
     set_pool,
@@ -67,7 +68,14 @@ class GarNetConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        """Refuse what is nothing to tell attributes from."""
+        """Refuse what is nothing to tell attributes from, and stages that differ in number."""
+        if not len(self.channels) == len(self.strides) == len(self.num_blocks) > 0:
+            raise ValueError(
+                f"channels {list(self.channels)}, strides {list(self.strides)} and num_blocks {list(self.num_blocks)} "
+                "must name the same stages"
+            )
+        size = (self.height_px, self.width_px)
+        check_strips(size, (self.channels[0], *self.channels), (self.stem_stride, *self.strides), self.bins)
         if not (self.has_static or self.has_dynamic):
             raise ValueError("without static and without dynamic features nothing is left; set one of them to true")
         if self.has_dynamic and not self.steps:
@@ -118,9 +126,21 @@ class MotionEncoder(nn.Module):
         is_open = moment < (num_frames.to(strips.device) - step)[:, None]  # [N, moments]
         difference = difference.masked_fill(~is_open[:, None, :, None], 0)
         series = difference.permute(0, 3, 1, 2).flatten(0, 1)  # [N*P, C, moments]
-        seen = functional.relu(norm(conv(series))).view(num_clips, num_parts, width, moments)
+        seen = functional.relu(self._normed(conv(series), is_open.repeat_interleave(num_parts, dim=0), norm))
+        seen = seen.view(num_clips, num_parts, width, moments)
         # What a ReLU gives is 0 or more, so that 0 stands for what is not there.
         return seen.masked_fill(~is_open[:, None, None], 0).amax(dim=3).transpose(1, 2)
+
+    def _normed(self, series: Tensor, is_open: Tensor, norm: nn.Module) -> Tensor:
+        """Normalise ``[M, C, moments]``; in training by the statistics of open moments ``[M, moments]`` alone."""
+        if not self.training or bool(is_open.all()):
+            normed: Tensor = norm(series)
+            return normed
+        if int(is_open.sum()) < 2:
+            return 0 * series  # no statistics; what is closed is cleared anyway
+        by_moment = series.transpose(1, 2)  # [M, moments, C]
+        rows = norm(by_moment[is_open])
+        return rows.new_zeros(by_moment.shape).masked_scatter(is_open[:, :, None], rows).transpose(1, 2)
 
 
 class FeatureSelection(nn.Module):

@@ -98,6 +98,39 @@ def test_nothing_moves_in_a_clip_of_one_frame_or_of_equal_frames() -> None:
         torch.testing.assert_close(motion(frames, torch.tensor([frames.shape[2]])), bias)
 
 
+def test_training_does_not_count_padding() -> None:
+    torch.manual_seed(0)
+    strips, num_frames = torch.randn(2, 3, 5, 2), torch.tensor([5, 3])
+    found = []
+    for padding in (0, 4):
+        torch.manual_seed(1)
+        motion = MotionEncoder(3, (1, 2)).train()
+        longer = torch.cat([strips, torch.full((2, 3, padding, 2), 9.0)], dim=2)
+        longer[1, :, 3:] = padding
+        found.append((motion(longer, num_frames), motion.state_dict()))
+    torch.testing.assert_close(found[0], found[1])
+    # The statistics are those of the moments that there are: (4 + 2) * 2 of step 1.
+    torch.manual_seed(1)
+    motion = MotionEncoder(3, (1,)).train()
+    motion(strips, num_frames)
+    with torch.no_grad():
+        moments = [
+            motion.convs[0](torch.diff(strips[n, :, :count], dim=1).permute(2, 0, 1)).transpose(1, 2).flatten(0, 1)
+            for n, count in enumerate(num_frames.tolist())
+        ]
+    mean = torch.cat(moments).mean(dim=0)
+    assert len(torch.cat(moments)) == 12
+    torch.testing.assert_close(motion.norms[0].running_mean, 0.1 * mean)
+
+
+def test_clips_without_a_moment_leave_the_statistics_alone() -> None:
+    motion = MotionEncoder(3, (4,)).train()
+    before = {name: value.clone() for name, value in motion.state_dict().items()}
+    motion(torch.randn(2, 3, 4, 2), torch.tensor([4, 2])).sum().backward()
+    torch.testing.assert_close(motion.state_dict(), before)
+    assert all(weight.grad is not None for weight in motion.merge.parameters())
+
+
 def test_each_attribute_chooses_by_itself() -> None:
     torch.manual_seed(0)
     selection = FeatureSelection(8, 4, 2, 2, 0.0)
@@ -143,6 +176,10 @@ def test_what_cannot_be_is_refused() -> None:
         ({"has_static": False, "has_dynamic": False}, "nothing is left"),
         ({"steps": ()}, "dynamic features need steps"),
         ({"heads": 3}, "heads 3 must divide the width 8"),
+        ({"channels": (4, 8)}, r"channels \[4, 8\], strides .* must name the same stages"),
+        ({"channels": (), "strides": (), "num_blocks": ()}, "must name the same stages"),
+        ({"bins": (5,)}, "maps of 64x44 end as 16x11, which bins .5. do not cut"),
+        ({"bins": ()}, "do not cut into equal strips"),
     ):
         with pytest.raises(ValidationError, match=message):
             GarNetConfig(**{**SMALL, **fields})

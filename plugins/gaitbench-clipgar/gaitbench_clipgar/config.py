@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from gaitbench.card import Attribute
+from gaitbench.layers import check_strips
 from gaitbench.layers.residual_3d import BlockKind
 from gaitbench.model import Decision
 from gaitbench.towers.config import HASHING, TowerConfig
@@ -112,6 +113,9 @@ class ClipGarConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstr
             raise ValueError("is_image_trained is about CLIP's image encoder; choose it with encoder='clip'")
         if self.scored == "fusion" and self.fused == "encoder" and self.channels[-1] % self.heads:
             raise ValueError(f"heads {self.heads} must divide the width {self.channels[-1]} of the tokens")
+        if self.encoder == "gait":
+            size = (self.height_px, self.width_px)
+            check_strips(size, (self.channels[0], *self.channels), (self.stem_stride, *self.strides), self.bins)
         if self.attributes:
             self.all_sentences()
         return self

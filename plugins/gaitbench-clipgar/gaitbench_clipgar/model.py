@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gaitbench.errors import ModelError
-from gaitbench.layers import LabelShares, init_parameters
+from gaitbench.layers import LabelShares, bounded_scale, hold_scale, init_parameters
 from gaitbench.losses import attribute_bce
 from gaitbench.model import Decision, GaitBatch, GaitModel, GaitOutput, InputSpec, attributes_of, clips_of
 from gaitbench.recipe import Stage
@@ -95,7 +95,7 @@ class ClipGar(GaitModel):
     @property
     def scale(self) -> Tensor:
         """Factor on cosines: 1 / tau, bounded."""
-        return self.logit_scale.exp().clamp(max=self.config.max_scale)
+        return bounded_scale(self.logit_scale, self.config.max_scale)
 
     def take_form_of(self, weights: Mapping[str, Tensor]) -> None:
         """Weights bring the vectors of sentences along, so that the text tower is not needed."""
@@ -116,6 +116,8 @@ class ClipGar(GaitModel):
             parts = parts.float()
             text = self.text()
             if has_alignment:
+                if self.training:
+                    hold_scale(self.logit_scale, self.config.max_scale)
                 extras["similarity"] = self._similarity(parts, text)
             if has_fusion:
                 assert self.fusion is not None

@@ -36,8 +36,8 @@ def sentences_of(
         S sentences: those of the first attribute's classes in their order, then those of the next one.
 
     Raises:
-        ValueError: Sentences of one's own are for no attribute or not one for each class, or two classes of an
-            attribute have the same sentence.
+        ValueError: Sentences of one's own are for no attribute or not one for each class, a sentence has no word, or
+            two classes of an attribute have the same one.
 
     Source:
         Wang et al., RA-GAR and CLIP-GAR, AAAI 2025, section on the text side: the template, and the sentences of
@@ -54,12 +54,14 @@ def sentences_of(
         raise ValueError(f"sentences are given for {', '.join(unknown)}; the attributes are {', '.join(names)}")
     found: list[str] = []
     for attribute in attributes:
-        written = tuple(own.get(attribute.name, ())) or _by_template(attribute, template, words)
+        written = tuple(own[attribute.name]) if attribute.name in own else _by_template(attribute, template, words)
         if len(written) != len(attribute.classes):
             raise ValueError(
                 f"{attribute.name} has the classes {', '.join(attribute.classes)}; give a sentence for each, not "
                 f"{len(written)}"
             )
+        if empty := [sentence for sentence in written if not any(character.isalnum() for character in sentence)]:
+            raise ValueError(f"a sentence of {attribute.name} has no word in it: {empty[0]!r}")
         if len(set(written)) < len(written):
             raise ValueError(
                 f"two classes of {attribute.name} have the same sentence, and cannot be told apart: {list(written)}"

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,28 @@ def test_the_temperature_is_bounded(small: Make, clips: Clips) -> None:
     assert model.scale.item() == pytest.approx(100)
     assert not model.logit_scale.requires_grad
     assert small(tau=0.5).scale.item() == pytest.approx(2)
+
+
+def test_a_temperature_at_its_bound_finds_back(small: Make, clips: Clips) -> None:
+    model = small(scored="align").train()
+    batch = clips(model)
+    with torch.no_grad():
+        model.logit_scale.fill_(9.0)
+    assert model.scale.item() == pytest.approx(100)
+    similarity = model(batch).extras["similarity"].detach()
+    # Training that goes on beyond the bound would have to come all the way back.
+    assert model.logit_scale.item() == pytest.approx(math.log(100))
+    assert model.scale <= 100
+    # Wrong answers want to be less sure.
+    batch.attributes = torch.stack([part.argmin(dim=1) for part in torch.split(similarity, [2, 3], dim=1)], dim=1)
+    model.losses(model(batch), batch, ALIGN)["contrastive"].backward()
+    assert model.logit_scale.grad is not None
+    assert model.logit_scale.grad > 0
+    # Where it is not learned, and in evaluation, nothing is changed.
+    for other in (small(tau=0.001, is_tau_learned=False).train(), small(tau=0.001).eval()):
+        before = other.logit_scale.item()
+        other(clips(other))
+        assert other.logit_scale.item() == before
 
 
 def test_shares_of_labels_are_counted_in_training_alone(small: Make, clips: Clips) -> None:

@@ -68,6 +68,8 @@ def test_sentences_and_template_of_ones_own() -> None:
     [
         ({"sentences": {"hat": ("a", "b")}}, "sentences are given for hat; the attributes are bag"),
         ({"sentences": {"bag": ("a",)}}, "has the classes no, yes; give a sentence for each, not 1"),
+        ({"sentences": {"bag": ()}}, "give a sentence for each, not 0"),
+        ({"sentences": {"bag": ("a", " . ")}}, "a sentence of bag has no word in it: ' . '"),
         ({"sentences": {"bag": ("a", "a")}}, "two classes of bag have the same sentence"),
         ({"template": "The {region} of this silhouette"}, "must hold words and the slot"),
         ({"template": "{word}"}, "must hold words and the slot"),
@@ -77,6 +79,7 @@ def test_sentences_and_template_of_ones_own() -> None:
         ({"template": "It is {} {word}"}, "but no other slots"),
         ({"heads": 7}, "heads 7 must divide the width 512"),
         ({"bins": ()}, "bins must name a number of strips"),
+        ({"bins": (5,)}, "maps of 64x44 end as 16x11, which bins .5. do not cut"),
         ({"encoder": "clip"}, "use scored='align' with it"),
         ({"encoder": "clip", "scored": "align", "image": {"architecture": "hashing"}}, "reads sentences"),
         ({"is_image_trained": True}, "choose it with encoder='clip'"),
