@@ -124,7 +124,8 @@ def _section(runs: list[Finished], extra: Sequence[ExtraColumn]) -> Section:
     protocol = Protocol.model_validate(data.protocol)
     groups = tuple(_groups(first))
     labels = label_space(first) if is_about_attributes(first.evidence) else None
-    columns = _columns(first, protocol, groups) if labels is None else attribute_columns(first, groups)
+    records = [run.record for run in runs]
+    columns = _columns(records, protocol, groups) if labels is None else attribute_columns(first, groups)
     complete = [run for run in runs if run.record.status == "complete"]
     partial = [run for run in runs if run.record.status == "partial"]
     rows = _ranked([_measured(of_row, protocol, columns, extra) for of_row in _rows(complete)])
@@ -147,7 +148,7 @@ def _section(runs: list[Finished], extra: Sequence[ExtraColumn]) -> Section:
         num_gallery=data.num_gallery,
         num_probes=data.num_probes,
         columns=columns,
-        denominators=_denominators(first, groups) if labels is None else attribute_denominators(first, columns),
+        denominators=_denominators(records, groups) if labels is None else attribute_denominators(first, columns),
         rows=rows,
         partial_rows=tuple(sorted(aside, key=lambda row: (row.model, row.configured))),
         reported=reported_rows(
@@ -163,11 +164,13 @@ def _section(runs: list[Finished], extra: Sequence[ExtraColumn]) -> Section:
     )
 
 
-def _columns(record: RunRecord, protocol: Protocol, groups: tuple[str, ...]) -> tuple[Column, ...]:
-    """Headline first. Cross-modal directions come apart from the single-modal ones, which are context."""
-    known = {(score.metric, score.group) for score in record.scores}
-    directions = list(dict.fromkeys(score.direction for score in record.scores))
-    asked = [d for d in directions if len(set(d.split("->"))) == 2] or directions
+def _columns(records: Sequence[RunRecord], protocol: Protocol, groups: tuple[str, ...]) -> tuple[Column, ...]:
+    """Headline first. Cross-modal directions come apart from single-modal and fused ones, which are context."""
+    scores = [score for record in records for score in record.scores]
+    known = {(score.metric, score.group) for score in scores}
+    # Only some of the models may fuse.
+    directions = list(dict.fromkeys(score.direction for score in scores))
+    asked = [d for d in directions if len(set(d.split("->"))) == 2 and "+" not in d] or directions
     main, columns = protocol.headline, []
     if len(asked) > 1:
         columns.append(_column("mean of directions", "rank_1", main, asked))
@@ -179,7 +182,8 @@ def _columns(record: RunRecord, protocol: Protocol, groups: tuple[str, ...]) -> 
         for group in groups:
             title = f"{group} {direction}".strip()
             columns.append(_column(title, "rank_1", group, [direction], table="groups"))
-    gaps = [s.group for s in record.scores if s.group.startswith("mean/gap=") and s.direction == asked[0]]
+    at_gaps = (s.group for s in scores if s.group.startswith("mean/gap=") and s.direction == asked[0])
+    gaps = list(dict.fromkeys(at_gaps))
     for direction in asked:
         for group in gaps:
             title = f"{group.removeprefix('mean/gap=')}° {direction}".strip()
@@ -274,6 +278,8 @@ def _samples(runs: list[Finished], protocol: Protocol, column: Column) -> Floats
     for run in runs:
         if run.tables is None or run.record.status != "complete":
             return None
+        if any(_find(run.record, column, direction) is None for direction in column.directions):
+            return None
         drawn.append(rank_1_samples(run.tables["probes"], protocol, column.group, column.directions))
     return np.asarray(np.mean(drawn, axis=0))
 
@@ -333,7 +339,12 @@ def _is_ahead(one: _Measured, other: _Measured) -> bool:
     return percentile_interval(one.samples[1:] - other.samples[1:]).low > 0
 
 
-def _denominators(record: RunRecord, groups: tuple[str, ...]) -> tuple[Denominator, ...]:
+def _denominators(records: Sequence[RunRecord], groups: tuple[str, ...]) -> tuple[Denominator, ...]:
+    """Of each direction those of the first record that has it."""
+    first: dict[tuple[str, str], Score] = {}
+    for score in (score for record in records for score in record.scores):
+        if score.metric == "rank_1" and score.group in groups:
+            first.setdefault((score.direction, score.group), score)
     return tuple(
         Denominator(
             group=score.group,
@@ -343,6 +354,5 @@ def _denominators(record: RunRecord, groups: tuple[str, ...]) -> tuple[Denominat
             num_absent=score.num_absent,
             num_excluded=score.num_excluded,
         )
-        for score in record.scores
-        if score.metric == "rank_1" and score.group in groups
+        for score in first.values()
     )

@@ -35,6 +35,10 @@ _CROSS_DATASET = (
     "A table of `A -> B` was trained on A and scored on B. Its rows are ranked among themselves, never among rows that "
     "were trained on B."
 )
+_FUSED = (
+    "In a direction, `a+b` stands for sequences that the model embedded from both streams as one. Such columns, like "
+    "those of one stream against itself, are context and do not rank; a model that fuses nothing has none."
+)
 _USES_LABELS = (
     "The rows of a table *with true attributes* knew labels of the test sequences, which nobody has where a method is "
     "used. They are ranked among themselves, never among rows that did not."
@@ -64,6 +68,7 @@ def board_markdown(board: Board) -> str:
     is_crossing = any(section.trained_on for section in board.sections)
     reading = HOW_TO_READ_ATTRIBUTES if any(section.labels for section in board.sections) else HOW_TO_READ
     reading = (*reading, _CROSS_DATASET) if is_crossing else reading
+    reading = (*reading, _FUSED) if any(_is_fused(section) for section in board.sections) else reading
     reading = (*reading, _USES_LABELS) if any(section.uses_labels for section in board.sections) else reading
     lines += ["", "## How to read this", "", *(f"- {line}" for line in reading)]
     return "\n".join(lines) + "\n"
@@ -277,7 +282,7 @@ def _beside_simple(section: Section, shown: Sequence[Row]) -> tuple[list[str], l
     head, rows = _rows_table(section, shown, "main")
     if shown:
         first = shown[0]
-        chances = [_percent(first.cells[column.key].chance) for column in _of(section, "main")]
+        chances = [_percent(_chance(shown, column)) for column in _of(section, "main")]
         rest = [""] * (len(head) - 5 - len(chances))
         rows.append(["", "*chance*", "", "", "", *chances, *rest])
         majorities = [_percent(first.cells[column.key].majority) for column in _of(section, "main")]
@@ -310,6 +315,15 @@ def _rows_table(section: Section, rows: Iterable[Row], table: str) -> tuple[list
     return head, body
 
 
+def _is_fused(section: Section) -> bool:
+    return any("+" in direction for column in section.columns for direction in column.directions)
+
+
+def _chance(shown: Sequence[Row], column: Column) -> float | None:
+    """What a random ranking scores: that of the first row which has the column at all."""
+    return next((chance for row in shown if (chance := row.cells[column.key].chance) is not None), None)
+
+
 def _tables_by(section: Section, table: str, shown: Sequence[Row]) -> Iterator[tuple[str, list[str], list[list[str]]]]:
     """Direction, head and rows of each table of a kind; none without rows."""
     columns = _of(section, table)
@@ -319,7 +333,7 @@ def _tables_by(section: Section, table: str, shown: Sequence[Row]) -> Iterator[t
         head = ["model", "preset", *(column.title.removesuffix(label).strip() for column in chosen)]
         rows = [[row.model, row.configured, *(_cell(row.cells[c.key], False) for c in chosen)] for row in shown]
         first = shown[0]
-        rows.append(["*chance*", "", *(_percent(first.cells[c.key].chance) for c in chosen)])
+        rows.append(["*chance*", "", *(_percent(_chance(shown, c)) for c in chosen)])
         if any(first.cells[c.key].majority is not None for c in chosen):
             rows.append(["*majority*", "", *(_percent(first.cells[c.key].majority) for c in chosen)])
         yield label, head, rows

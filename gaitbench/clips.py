@@ -29,7 +29,7 @@ from gaitbench.storage.bank import CacheMode, FrameBank
 if TYPE_CHECKING:
     from gaitbench.features.bank import FeatureBank
 
-__all__ = ["ClipSampler", "check_inputs", "frame_reader", "test_batches", "to_input"]
+__all__ = ["ClipSampler", "check_clocks", "check_inputs", "frame_reader", "test_batches", "to_input"]
 
 _NO_AUGMENT = AugmentConfig()
 
@@ -358,7 +358,7 @@ class _Streams:
             else _Stream(dataset.bank(spec.modality).cached(cache, device), spec)
             for spec in inputs
         ]
-        _check_clocks(dataset.card.name, self.all)
+        check_clocks(dataset, [spec.modality for spec in inputs])
         self._rate = min(stream.bank.info.frame_rate_hz for stream in self.all)
         lasting = [
             np.floor((stream.bank.num_frames - 1) * (self._rate / stream.bank.info.frame_rate_hz) + 1e-6)
@@ -381,14 +381,22 @@ class _Streams:
         return dict.fromkeys(names, num_frames)
 
 
-def _check_clocks(name: str, streams: Sequence[_Stream]) -> None:
-    """Stop where frames that are to be seen together were taken by clocks that nobody compared."""
-    clocks = {stream.spec.modality: stream.bank.info.clock for stream in streams}
+def check_clocks(dataset: GaitDataset, modalities: Sequence[str]) -> None:
+    """Stop where frames that are to be seen together were taken by clocks that nobody compared.
+
+    Args:
+        dataset: Holds all of ``modalities``.
+        modalities: What a model is shown at a time.
+
+    Raises:
+        DatasetError: Their clocks differ.
+    """
+    clocks = {modality: dataset.card.streams[modality].clock for modality in modalities}
     if len(set(clocks.values())) > 1:
         found = ", ".join(f"{modality} by that of {clock or 'the dataset'}" for modality, clock in clocks.items())
         raise DatasetError(
-            f"{name}: streams that were timed by different clocks cannot be read together ({found}); prepare a folder "
-            "with synchronised streams, see the dataset's options in `gaitbench info`"
+            f"{dataset.card.name}: streams that were timed by different clocks cannot be read together ({found}); "
+            "prepare a folder with synchronised streams, see the dataset's options in `gaitbench info`"
         )
 
 

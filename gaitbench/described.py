@@ -74,8 +74,11 @@ def describe(config: C, data: "GaitDataset") -> "tuple[C, GaitDataset]":
     name = type(config).__name__
     if not isinstance(found, type(config)):
         raise ModelError(f"{name}.described gave a configuration of the class {type(found).__name__}")
-    if values.ndim != 2 or len(values) != len(data):
-        raise ModelError(f"{name}.described must give values [{len(data)}, A], got {list(values.shape)}")
+    if values.ndim != 2 or len(values) != len(data) or values.dtype.kind != "i":
+        raise ModelError(
+            f"{name}.described must give values [{len(data)}, A] of whole numbers, got {list(values.shape)} "
+            f"{values.dtype}"
+        )
     told = copy.copy(data)
     told.table = dataclasses.replace(data.table, attributes=values)
     return found, told

@@ -28,6 +28,8 @@ class Views(BaseModel, Describing):
             return Description(Plain(), values)
         if self.fault == "length":
             values = values[:-1]
+        if self.fault == "dtype":
+            return Description(Views(), values / 2)
         return Description(Views(views=tuple(views.tolist())), values)
 
 
@@ -51,6 +53,7 @@ def test_columns_take_the_place_of_the_attributes_for_batches_alone(tiny_walkers
     [
         pytest.param("class", "gave a configuration of the class Plain", id="class"),
         pytest.param("length", r"must give values \[\d+, A\]", id="length"),
+        pytest.param("dtype", "of whole numbers, got .* float64", id="dtype"),
     ],
 )
 def test_descriptions_of_something_else_are_refused(fault: str, match: str, tiny_walkers: GaitDataset) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from gaitbench.clips import ClipSampler, check_inputs, test_batches, to_input
+from gaitbench.clips import ClipSampler, check_clocks, check_inputs, test_batches, to_input
 from gaitbench.dataset import DatasetCard, GaitDataset
 from gaitbench.errors import DatasetError
 from gaitbench.model import InputSpec
@@ -111,3 +111,6 @@ def test_streams_of_different_clocks_are_read_alone_only(tmp_path: Path) -> None
         ClipSampler(dataset, labels, CLIPS, both)
     with pytest.raises(DatasetError, match=message):
         next(test_batches(dataset, both, max_frames=None, frames_per_batch=10, padding="masked"))
+    with pytest.raises(DatasetError, match=message):
+        check_clocks(dataset, ["silhouette", "lidar-depth"])
+    check_clocks(dataset, ["lidar-depth"])

@@ -3,14 +3,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from scored import evaluate, protocol, record_of
+from scored import embed, evaluate, protocol, record_of, table
 
 from gaitbench.board import ExtraColumn
 from gaitbench.board_text import board_markdown, board_text
 from gaitbench.errors import RecordError
 from gaitbench.leaderboard import add, build, check, from_folders, from_records, show
 from gaitbench.results import read_record, write_record
-from gaitbench.tasks import CrossmodalTask, IdentityTask, Task
+from gaitbench.tasks import CrossmodalTask, EmbeddingSet, Evaluation, IdentityTask, Task
 
 MODELS = {"gaitset": (0.6, (0, 1)), "gei": (1.5, (0,)), "nearest-raw": (6.0, (0,))}
 
@@ -96,6 +96,67 @@ def test_crossmodal_has_both_directions_and_context(crossmodal_runs: list[Path],
     text = (tmp_path / "crossmodal" / "small" / "README.md").read_text()
     for word in ("silhouette->lidar", "lidar->silhouette", "silhouette->silhouette", "*chance*", "*(trivial)*"):
         assert word in text
+
+
+def fused_evaluation(*, noise: float, seed: int = 0) -> Evaluation:
+    """Two modalities, and the mean of both."""
+    rows, proto = table(), protocol()
+    silhouette, lidar = (embed(rows, noise=noise, seed=seed + more) for more in (0, 100))
+    both = EmbeddingSet((silhouette.embeddings + lidar.embeddings) / 2, rows)
+    sets = {"silhouette": silhouette, "lidar": lidar, "silhouette+lidar": both}
+    return CrossmodalTask().evaluate(sets, proto, proto.divide(rows, needs_train=False), seed=seed, bootstrap=100)
+
+
+def test_fused_rows_stand_beside_models_that_do_not_fuse(tmp_path: Path) -> None:
+    plain = evaluate(CrossmodalTask(), noise=0.6)
+    fusing = fused_evaluation(noise=1.5)
+    folders = []
+    for model, evaluation in (("plain", plain), ("fusing", fusing)):
+        folders.append(tmp_path / "runs" / model)
+        write_record(folders[-1], record_of(evaluation, CrossmodalTask(), model=model), evaluation.tables)
+    add(folders, tmp_path / "boards")
+    assert check(tmp_path / "boards") == []
+    [section] = show(tmp_path / "boards").boards[0].sections
+    # Neither what ranks nor what is broken down is a fusion.
+    assert section.columns[0].directions == ("silhouette->lidar", "lidar->silhouette")
+    fused = [column for column in section.columns if "+" in "".join(column.directions)]
+    assert [column.directions[0] for column in fused] == [
+        "silhouette+lidar->silhouette+lidar",
+        "silhouette+lidar->silhouette",
+        "silhouette->silhouette+lidar",
+        "silhouette+lidar->lidar",
+        "lidar->silhouette+lidar",
+    ]
+    assert {(column.table, column.metric) for column in fused} == {("main", "rank_1")}
+    rows = {row.model: row for row in section.rows}
+    assert (rows["plain"].rank_low, rows["fusing"].rank_low) == (1, 2)
+    for column in fused:
+        assert rows["plain"].cells[column.key].value is None
+        cell, score = rows["fusing"].cells[column.key], fusing.score("rank_1", "mean", column.directions[0])
+        assert (cell.value, cell.chance) == (pytest.approx(score.value), pytest.approx(0.1))
+        assert cell.ci_low is not None
+    counted = [(d.direction, d.group) for d in section.denominators]
+    assert len(set(counted)) == len(counted) == 9 * 3
+    text = (tmp_path / "boards" / "crossmodal" / "small" / "README.md").read_text()
+    chance = next(line for line in text.splitlines() if "*chance*" in line)
+    assert chance.count(" 10.0 |") == 10
+    assert "`a+b` stands for sequences that the model embedded from both streams as one" in text
+
+
+def test_an_older_seed_without_fused_rows_leaves_them_empty() -> None:
+    older, later = evaluate(CrossmodalTask()), fused_evaluation(noise=1.0, seed=1)
+    records = [record_of(e, CrossmodalTask(), seed=seed) for seed, e in enumerate((older, later))]
+    [section] = from_records(records).boards[0].sections
+    [row] = section.rows
+    assert row.seeds == (0, 1)
+    values = {column.directions: row.cells[column.key].value for column in section.columns if column.table == "main"}
+    assert values[("lidar->silhouette+lidar",)] is None
+    assert values[("lidar->silhouette",)] is not None
+
+
+def test_boards_without_fusions_do_not_speak_of_them(crossmodal_runs: list[Path], tmp_path: Path) -> None:
+    add(crossmodal_runs, tmp_path)
+    assert "a+b" not in (tmp_path / "crossmodal" / "small" / "README.md").read_text()
 
 
 def test_markdown_tables_are_whole(root: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 
 import torch
 from pydantic import BaseModel, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+from pydantic_core import to_jsonable_python
 
 from gaitbench.card import Attribute
 from gaitbench.cells.appending import predictor_cell, source_of
@@ -28,7 +29,7 @@ from gaitbench.registry import Registry, nearest
 from gaitbench.seeding import derive_seed
 from gaitbench.specs import DatasetSpec, ModelSpec, TaskSpec
 from gaitbench.storage.bank import CacheMode
-from gaitbench.tasks import Task
+from gaitbench.tasks import Direction, Task
 from gaitbench.towers.left_out import weights_left_out
 from gaitbench.with_attributes import HeadConfig
 
@@ -127,6 +128,8 @@ class ResolvedCell:
     """How the features are kept that the cell reads from disk; None where the model computes them in every step."""
     decides: Decision = "argmax"
     """How the model's attribute logits become labels."""
+    fusions: tuple[tuple[str, ...], ...] = ()
+    """Sets of streams that the model embeds as one beside each alone."""
 
     @property
     def is_cross_dataset(self) -> bool:
@@ -152,6 +155,15 @@ class ResolvedCell:
     def test_modalities(self) -> tuple[str, ...]:
         """Streams that the test data must have."""
         return tuple(spec.modality for spec in self.test_inputs)
+
+    def directions(self) -> tuple[Direction, ...]:
+        """What the task asks of the model.
+
+        Raises:
+            UsageError: The task cannot be asked of it.
+        """
+        fused = ["+".join(fusion) for fusion in self.fusions] if self.task.asks_about_fusions else []
+        return self.task.directions((*self.test_modalities, *fused))
 
     @property
     def needs_matches(self) -> bool:
@@ -263,6 +275,7 @@ def resolve_cell(cell: Cell, registry: Registry) -> ResolvedCell:
         recipe=recipe,
         inputs=tuple(built.inputs),
         decides=built.decides,
+        fusions=_fusions_of(built, model_spec.name),
         feature_dtype=kept_features(built, model_spec.name).dtype if cell.feature_cache else None,
     )
     if cell.feature_cache:
@@ -270,7 +283,7 @@ def resolve_cell(cell: Cell, registry: Registry) -> ResolvedCell:
     _check_modalities(trained_on.spec, resolved.modalities, model_spec.name)
     _check_modalities(scored_on.spec, resolved.test_modalities, model_spec.name)
     # The task refuses here what it cannot be asked of.
-    task.directions(resolved.test_modalities)
+    resolved.directions()
     if cell.append_attributes:
         _check_appending(resolved)
     return resolved
@@ -293,6 +306,17 @@ def _check_modalities(dataset: DatasetSpec, modalities: tuple[str, ...], model: 
             f"dataset {dataset.name!r} has no {', '.join(missing)}, which model {model!r} reads; "
             f"it has {', '.join(dataset.modalities)}"
         )
+
+
+def _fusions_of(model: GaitModel, name: str) -> tuple[tuple[str, ...], ...]:
+    shown = {spec.modality for spec in model.inputs if not spec.is_for_training}
+    for fusion in model.fusions:
+        if len(set(fusion)) < max(2, len(fusion)) or not shown.issuperset(fusion):
+            raise PluginError(
+                f"model {name!r} says that it fuses {' and '.join(fusion) or 'nothing'}; a fusion must be of two or "
+                f"more different ones of {', '.join(sorted(shown))}, which it reads of test sequences"
+            )
+    return model.fusions
 
 
 def _built(model_class: type[GaitModel], config: BaseModel) -> GaitModel:
@@ -347,7 +371,7 @@ def override(
         7
     """
     tree: dict[str, Any] = {
-        "config": _checked(model, "config", config_class, preset.config).model_dump(mode="json"),
+        "config": _all_fields(_checked(model, "config", config_class, preset.config)),
         "recipe": preset.recipe.model_dump(mode="json"),
     }
     for key, value in overrides.items():
@@ -359,6 +383,15 @@ def override(
         _checked(model, "config", config_class, tree["config"]),
         _checked(model, "recipe", Recipe, tree["recipe"]),
     )
+
+
+def _all_fields(config: BaseModel) -> dict[str, Any]:
+    """A configuration as JSON values, with the fields that records leave out while they have their default."""
+    dumped = config.model_dump(mode="json")
+    return {
+        name: dumped[name] if name in dumped else to_jsonable_python(getattr(config, name))
+        for name in type(config).model_fields
+    }
 
 
 def _parsed(value: object) -> object:

@@ -28,7 +28,7 @@ from gaitbench.cells.provenance import data_provenance, model_provenance, traini
 from gaitbench.cells.run_folder import RunFolder
 from gaitbench.cells.source import Source
 from gaitbench.checkpoint import load_tensors, save_tensors
-from gaitbench.clips import check_inputs, test_batches
+from gaitbench.clips import check_clocks, check_inputs, test_batches
 from gaitbench.dataset import GaitDataset
 from gaitbench.digest import json_digest, source_digest
 from gaitbench.division import training_part
@@ -134,6 +134,8 @@ class OpenCell:
         self.cell = resolved.cell
         self.trained_on: TrainedOn | None = None
         training_data = self._open_both() if resolved.is_cross_dataset else self._open_one()
+        for key in self._embedding_keys():
+            check_clocks(self.dataset, key.split("+"))
         self.training = OpenTraining(resolved, training_data, out)
         self.task = resolved.task.for_data(
             TaskData(
@@ -376,8 +378,7 @@ class OpenCell:
         cache.require([learnt, tested] if is_read else [learnt])
 
     def _embedding_keys(self) -> tuple[str, ...]:
-        directions = self.resolved.task.directions(self.resolved.test_modalities)
-        return tuple(dict.fromkeys(key for direction in directions for key in direction))
+        return tuple(dict.fromkeys(key for direction in self.resolved.directions() for key in direction))
 
     def _embed(self, model: GaitModel) -> tuple[dict[str, Any], dict[str, Tensor]]:
         fabric = make_fabric(self.cell.model_copy(update={"devices": 1, "nodes": 1}), self.resolved.recipe)

@@ -100,8 +100,10 @@ def shared_space(run: FinishedRun, data: Path | None = None) -> SharedSpace:
             "embeddings again once record.json is removed"
         )
     stored = load_tensors(folder.embeddings, str(info.get("sha256")))
-    names = [name for name in run.record.data.modalities if name in stored]
-    embeddings = {name: stored[name] for name in chain(names, (key for key in stored if key not in names))}
+    # Fusions of modalities have no side of a gap.
+    alone = [key for key in stored if "+" not in key]
+    names = [name for name in run.record.data.modalities if name in alone]
+    embeddings = {name: stored[name] for name in chain(names, (key for key in alone if key not in names))}
     table = run.open_data("test", run.record.data.modalities, data).table
     for name, found in embeddings.items():
         if found.dim() != 3 or len(found) != len(table.subject_id):

@@ -33,9 +33,9 @@ class Direction(NamedTuple):
     """Which embeddings are asked about and which are searched."""
 
     probe: str
-    """Modality of the probes."""
+    """Modality of the probes; of those that were embedded from several, all joined by ``+``."""
     gallery: str
-    """Modality of the gallery."""
+    """Modality of the gallery, likewise."""
 
     def __str__(self) -> str:
         return f"{self.probe}->{self.gallery}"
@@ -164,13 +164,16 @@ class Task(ABC):
     """Raised when a number could change; a leaderboard never mixes versions."""
     looks_at: ClassVar[Literal["embedding", "attributes"]] = "embedding"
     """What of a model's output it scores. Nobody has to be found in a gallery where it is ``attributes``."""
+    asks_about_fusions: ClassVar[bool] = False
+    """True where sets of modalities that a model embeds as one are compared as well."""
 
     @abstractmethod
     def directions(self, inputs: tuple[str, ...]) -> tuple[Direction, ...]:
         """Which comparisons a model that reads these modalities is asked for.
 
         Args:
-            inputs: Modalities of the model.
+            inputs: Modalities of the model; where the task asks about them, behind these its fusions, such as
+                ``silhouette+lidar``.
 
         Returns:
             Directions; what the leaderboard ranks comes first, context after it.
@@ -218,8 +221,8 @@ class Task(ABC):
         Nothing depends on the order of rows or on how the work is cut into blocks.
 
         Args:
-            embeddings: Modality to embeddings of at least the division's test rows, found by sequence id. Models
-                that read several modalities jointly use the key ``"+".join(modalities)``.
+            embeddings: Modality to embeddings of at least the division's test rows, found by sequence id. What was
+                embedded from several modalities jointly has the key ``"+".join(modalities)``.
             protocol: How to count.
             division: Who is probe and gallery.
             seed: Of the bootstrap.

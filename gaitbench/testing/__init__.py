@@ -11,6 +11,7 @@ A check raises an error that says what is wrong and what the contract asks for. 
 checks. Pytest fixtures come with the package: see :mod:`gaitbench.pytest_plugin`.
 """
 
+from gaitbench.testing.apart import check_apart
 from gaitbench.testing.datasets import check_dataset
 from gaitbench.testing.learning import check_learning
 from gaitbench.testing.lengths import check_lengths
@@ -29,6 +30,7 @@ __all__ = [
     "LoadedPreset",
     "LoadedPublished",
     "ParityVector",
+    "check_apart",
     "check_dataset",
     "check_labels_needed",
     "check_learning",

@@ -43,8 +43,8 @@ def check_model(
     nothing, where the model says ``masked``; losses that are finite scalars; a gradient at every trainable parameter;
     a state that survives safetensors; a config that rebuilds the model; the same embedding once it is sealed, and from
     kept features where it has frozen ones; what it shows of itself, where it does; the attributes that its config
-    names, where it tells any; and models of several modalities with each modality alone. A closed-form model is fitted
-    instead of trained.
+    names, where it tells any; and models of several modalities with each modality alone, and with each of their
+    fusions. A closed-form model is fitted instead of trained.
 
     Args:
         model: Small is fine. It is trained for no step, and left in evaluation mode.
@@ -71,9 +71,11 @@ def check_model(
         by_modality = _check_training(model, batch, stage or Stage(), untrained, name)
     at_test = [spec.modality for spec in inputs if not spec.is_for_training]
     shown = [only(batch, [modality]) for modality in at_test] if by_modality else [only(batch, at_test)]
+    shown += [only(batch, fusion) for fusion in _check_fusions(model, at_test, is_apart=by_modality, name=name)]
     for part in shown:
         _check_embedding(model, part, f"{name} on {' and '.join(part.inputs)}")
         check_attributes(model, part, f"{name} on {' and '.join(part.inputs)}")
+    _check_one_space(model, shown, name)
     _check_state(model, shown[0], name)
     _check_seal(model, shown[0], name)
     _check_frozen(model, shown, name)
@@ -206,6 +208,31 @@ def _check_embedding(model: GaitModel, batch: GaitBatch, label: str) -> None:
                 f"{label}: padded frames change the embedding (relative difference {error:.1e}). Mask frames from "
                 "num_frames on, or set padding = 'refused'."
             )
+
+
+def _check_fusions(
+    model: GaitModel, at_test: Sequence[str], *, is_apart: bool, name: str
+) -> tuple[tuple[str, ...], ...]:
+    for fusion in model.fusions:
+        if not is_apart:
+            raise ModelError(
+                f"{name}.fusions names {' and '.join(fusion)}, but in training its output has no by_modality; a model "
+                "that only embeds modalities jointly has no fusions beside them."
+            )
+        if len(set(fusion)) < max(2, len(fusion)) or not set(fusion) <= set(at_test):
+            raise ModelError(
+                f"{name}.fusions names {' and '.join(fusion) or 'nothing'}; each must be two or more different ones of "
+                f"{', '.join(at_test)}."
+            )
+    return model.fusions
+
+
+def _check_one_space(model: GaitModel, shown: Sequence[GaitBatch], name: str) -> None:
+    """What is compared with each other has one width and number of parts."""
+    shapes = {" and ".join(part.inputs): list(embed(model, part, name).shape[1:]) for part in shown}
+    if len({tuple(shape) for shape in shapes.values()}) > 1:
+        found = "; ".join(f"{shape} of {modalities}" for modalities, shape in shapes.items())
+        raise ModelError(f"{name} embeds into one space, so [D, P] must not depend on the modality; got {found}.")
 
 
 def _check_state(model: GaitModel, batch: GaitBatch, name: str) -> None:

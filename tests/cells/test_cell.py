@@ -4,6 +4,7 @@ import pytest
 from pydantic import BaseModel, PositiveInt
 
 from gaitbench.cells.cell import Cell, choose_preset, override
+from gaitbench.dated import Dated
 from gaitbench.errors import UnknownNameError, UsageError
 from gaitbench.recipe import OptimizerConfig, Preset, Recipe, Stage
 
@@ -41,6 +42,18 @@ def test_overrides_reach_nested_fields_and_lists() -> None:
     assert recipe.stages[0].loss_weights == {"a": 2.0}
     assert recipe.stages[0].optimizer.lr_scale == {"a.*": 2.0, "b": 0.5}
     assert recipe.precision == "bf16-mixed"
+
+
+class Grown(Dated, extra="forbid"):
+    later_fields = frozenset({"sets"})
+    width: PositiveInt = 8
+    sets: tuple[tuple[str, ...], ...] | None = None
+
+
+def test_fields_that_records_leave_out_can_be_set() -> None:
+    assert override("m", Grown, Preset(), {})[0].model_dump() == {"width": 8}
+    changed, _ = override("m", Grown, Preset(), {"sets": '[["a", "b"]]'})
+    assert changed == Grown(sets=(("a", "b"),))
 
 
 def test_without_overrides_the_preset_stands() -> None:

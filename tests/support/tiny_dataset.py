@@ -36,6 +36,8 @@ class TinyOptions(BuilderOptions):
     """Changes every frame."""
     lidar_rate_hz: float = 25.0
     """Frame rate of LiDAR; the other streams run at 25 Hz."""
+    lidar_clock: str | None = None
+    """What timed LiDAR, where it was not what timed the other streams."""
     delay_s: float = 0.0
     """Time that each sequence takes, to be interrupted in."""
     hide_frames: bool = False
@@ -50,6 +52,7 @@ class TinyBuilder(DatasetBuilder):
     def card(self) -> DatasetCard:
         o = self.options
         rate = 25.0
+        unsaid = {"delay_s"} if o.lidar_clock else {"delay_s", "lidar_clock"}
         raster = (o.height_px, o.width_px)
         return DatasetCard(
             name="tiny",
@@ -60,8 +63,8 @@ class TinyBuilder(DatasetBuilder):
                 "rgb": StreamInfo(frame_shape=(3, *raster), frame_rate_hz=rate),
                 "depth": StreamInfo(frame_shape=(1, *raster), frame_rate_hz=rate),
                 "parsing": StreamInfo(frame_shape=(1, *raster), frame_rate_hz=rate),
-                "lidar": StreamInfo(frame_shape=(3,), frame_rate_hz=o.lidar_rate_hz),
-                "lidar-depth": StreamInfo(frame_shape=(1, *raster), frame_rate_hz=o.lidar_rate_hz),
+                "lidar": StreamInfo(frame_shape=(3,), frame_rate_hz=o.lidar_rate_hz, clock=o.lidar_clock),
+                "lidar-depth": StreamInfo(frame_shape=(1, *raster), frame_rate_hz=o.lidar_rate_hz, clock=o.lidar_clock),
                 "skeleton2d": StreamInfo(frame_shape=(17, 3), frame_rate_hz=rate),
                 "skeleton3d": StreamInfo(frame_shape=(17, 3), frame_rate_hz=rate),
             },
@@ -69,7 +72,7 @@ class TinyBuilder(DatasetBuilder):
                 Attribute(name="size", title="Size", classes=("small", "large")),
                 Attribute(name="speed", title="Speed", classes=("slow", "middle", "fast")),
             ),
-            options=o.model_dump(mode="json", exclude={"delay_s"}),
+            options=o.model_dump(mode="json", exclude=unsaid),
         )
 
     def sequences(self) -> Sequence[SequenceInfo]:

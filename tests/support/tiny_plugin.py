@@ -80,6 +80,7 @@ class TinyConfig(BaseModel, frozen=True, extra="forbid"):
     num_classes: PositiveInt = 1
     width: PositiveInt = 8
     modalities: tuple[str, ...] = ("silhouette",)
+    fuses: tuple[tuple[str, ...], ...] = ()
     nan_at: int = -1
     constant: bool = False
     plain: bool = False
@@ -105,6 +106,10 @@ class TinyModel(GaitModel):
             InputSpec(modality=name, height_px=64, width_px=64, scale=255.0 if name == "lidar-depth" else 1.0)
             for name in self.config.modalities
         )
+
+    @property
+    def fusions(self) -> tuple[tuple[str, ...], ...]:
+        return self.config.fuses
 
     def forward(self, batch: GaitBatch) -> GaitOutput:
         outputs = {name: self._one(x) for name, x in batch.inputs.items()}

@@ -164,9 +164,65 @@ def test_what_only_training_needs_may_be_dropped() -> None:
     assert model.guide is not None
 
 
+class TwoStreams(Good):
+    """Each of two streams by itself, and both as their mean."""
+
+    @property
+    def inputs(self) -> tuple[InputSpec, ...]:
+        return (*super().inputs, InputSpec(modality="depth", height_px=16, width_px=11))
+
+    @property
+    def fusions(self) -> tuple[tuple[str, ...], ...]:
+        return (("silhouette", "depth"),)
+
+    def forward(self, batch: GaitBatch) -> GaitOutput:
+        def alone(name: str) -> GaitOutput:
+            one = {"silhouette": batch.inputs[name]}
+            return super(TwoStreams, self).forward(GaitBatch(one, {"silhouette": batch.num_frames[name]}))
+
+        outputs = {name: alone(name) for name in batch.inputs}
+        embedding = torch.stack([output.embedding for output in outputs.values()]).mean(dim=0)
+        logits = self.head(embedding[:, :, 0])[:, :, None]
+        return GaitOutput(embedding=embedding, logits=logits, by_modality=outputs if len(outputs) > 1 else {})
+
+
+class FusesAnUnknownStream(TwoStreams):
+    @property
+    def fusions(self) -> tuple[tuple[str, ...], ...]:
+        return (("silhouette", "rgb"),)
+
+
+class FusesOne(TwoStreams):
+    @property
+    def fusions(self) -> tuple[tuple[str, ...], ...]:
+        return (("depth", "depth"),)
+
+
+class FusesIntoAnotherSpace(TwoStreams):
+    def forward(self, batch: GaitBatch) -> GaitOutput:
+        output = super().forward(batch)
+        if len(batch.inputs) > 1:
+            output.embedding = torch.cat([output.embedding, output.embedding], dim=1)
+        return output
+
+
+class FusesItsOnlyEmbedding(Good):
+    @property
+    def fusions(self) -> tuple[tuple[str, ...], ...]:
+        return (("silhouette", "depth"),)
+
+
+def test_a_model_that_fuses_passes() -> None:
+    check_model(TwoStreams(Config()))
+
+
 @pytest.mark.parametrize(
     ("cls", "message"),
     [
+        (FusesAnUnknownStream, "fusions names silhouette and rgb; .* different ones of silhouette, depth"),
+        (FusesOne, "fusions names depth and depth; each must be two or more different ones"),
+        (FusesIntoAnotherSpace, r"must not depend on the modality; got \[6, 1\] of silhouette.*\[12, 1\] of silhou"),
+        (FusesItsOnlyEmbedding, "output has no by_modality"),
         (WrongShape, r"float \[N, D, P\]"),
         (NotFinite, "NaN or infinity"),
         (Random, "differently the second time"),

@@ -50,6 +50,10 @@ class ByPosition(IdentityTask):
         return super().evaluate(by_position, protocol, division, **options)  # type: ignore[arg-type]
 
 
+def test_fusions_may_be_among_what_a_task_is_given() -> None:
+    check_task(CrossmodalTask(), modalities=("silhouette", "lidar-depth", "silhouette+lidar-depth"))
+
+
 @pytest.mark.parametrize(
     ("cls", "message"),
     [

@@ -4,15 +4,18 @@ Axes: N batch, C channels, T frames, H rows, W columns, D embedding width, P par
 """
 
 from collections.abc import Mapping
+from typing import Literal, Self
 
 import torch
-from pydantic import PositiveInt
+from pydantic import PositiveInt, model_validator
 from torch import Tensor, nn
 
+from gaitbench.dated import Dated
 from gaitbench.layers import ResidualBlock2d, SeparateBNNeck, SeparateFC, init_parameters
 from gaitbench.losses import batch_all_triplet, part_cross_entropy
 from gaitbench.model import GaitBatch, GaitModel, GaitOutput, InputSpec, labels_of, logits_of
 from gaitbench.recipe import AugmentConfig, ClipConfig, OptimizerConfig, Preset, Recipe, ScheduleConfig, Stage
+from gaitbench_baselines.mean_direction import mean_direction
 from gaitbench_baselines.one_space import SensorConfig, outputs_of_all, parts_of
 from gaitbench_baselines.sensor_streams import num_channels, pictures_of, present, stream_specs
 
@@ -22,8 +25,10 @@ _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
 
 
-class OmniGaitConfig(SensorConfig, frozen=True):
+class OmniGaitConfig(Dated, SensorConfig, frozen=True):
     """Sizes of OmniGait; the defaults are the published ones, for two streams instead of nine."""
+
+    later_fields = frozenset({"fusion", "fused_sets"})
 
     modalities: tuple[str, ...] = ("silhouette", "lidar-depth")
     """Streams. Each is embedded alone; the first one is also fused with each of the others."""
@@ -39,6 +44,28 @@ class OmniGaitConfig(SensorConfig, frozen=True):
     """Hidden width of the fusion's gate, not published; 64 and 128 both give the 9.96 M parameters that are."""
     has_image_statistics: bool = True
     """Pictures of three channels are normalised by the statistics of ImageNet, as published."""
+    fusion: Literal["gate", "mean"] = "gate"
+    """How a test sequence of several streams becomes one embedding. ``gate``, as published: maps of the first stream
+    and of another are fused in the network, which was trained on it. ``mean``: the mean direction of the embeddings of
+    each alone, what any model of several streams could do; the training is the same. Streams without the first one have
+    no gate, and always take the mean."""
+    fused_sets: tuple[tuple[str, ...], ...] | None = None
+    """Which streams the cross-modal task asks about as one, beside each alone; None for the published pairs, the first
+    stream with each other one. Empty asks about none, as for test data whose streams cannot be read together."""
+
+    @model_validator(mode="after")
+    def _check_sets(self) -> Self:
+        """Refuse sets that are none, or of other streams."""
+        sets = self.fused_sets or ()
+        for names in sets:
+            if len(set(names)) < max(2, len(names)) or not set(names) <= set(self.modalities):
+                raise ValueError(
+                    f"fused_sets: each must be two or more different ones of {', '.join(self.modalities)}, got "
+                    f"{', '.join(names) or 'none'}"
+                )
+        if len({frozenset(names) for names in sets}) < len(sets):
+            raise ValueError(f"fused_sets names a set twice: {'; '.join(', '.join(names) for names in sets)}")
+        return self
 
 
 class GatedFusion(nn.Module):
@@ -106,13 +133,20 @@ class OmniGait(GaitModel):
         """Pictures in [0, 1], range images in false colour unless configured otherwise."""
         return stream_specs(self.config)
 
+    @property
+    def fusions(self) -> tuple[tuple[str, ...], ...]:
+        """The first stream with each other one, unless configured otherwise."""
+        first, *others = self.config.modalities
+        asked = self.config.fused_sets
+        return tuple((first, other) for other in others) if asked is None else asked
+
     def forward(self, batch: GaitBatch) -> GaitOutput:
         """Embed the streams of the batch, ``[N, C, T, H, W]`` each, and their fusions, as ``[N, D, P]``.
 
-        With one stream the output is that stream's. With several, ``by_modality`` holds each one alone, and the
-        embedding is that of the first stream fused with the other; of several fusions their mean. Without the first
-        stream nothing is fused, and the embedding is the mean of those there are. Padding changes nothing outside
-        training.
+        With one stream the output is that stream's, and no other stream has a part in it. With several, ``by_modality``
+        holds each one alone, and the embedding is that of the first stream fused with the other; of several fusions
+        their mean. Without the first stream, or where the configuration says so, it is their mean direction. Padding
+        changes nothing outside training.
         """
         config = self.config
         names = present(batch, config.modalities)
@@ -121,7 +155,7 @@ class OmniGait(GaitModel):
             x, lengths[name] = pictures_of(batch, name, config)
             tokens[name] = self.entrances[name](_normalised(x) if config.has_image_statistics else x)
         kinds = [(tokens[name], lengths[name]) for name in names]
-        if names[0] == config.modalities[0]:
+        if names[0] == config.modalities[0] and (self.training or config.fusion == "gate"):
             anchor = kinds[0]
             kinds += [self._fused(anchor, other) for other in kinds[1:]]
         # One pass, so that batch norms see all streams and fusions.
@@ -135,8 +169,11 @@ class OmniGait(GaitModel):
         if len(names) == 1:
             return outputs[0]
         fused = outputs[len(names) :]
+        is_gated = bool(fused) and config.fusion == "gate"
         return GaitOutput(
-            embedding=torch.stack([one.embedding for one in fused or outputs]).mean(dim=0),
+            embedding=torch.stack([one.embedding for one in fused]).mean(dim=0)
+            if is_gated
+            else mean_direction(embeddings[: len(names)]),
             by_modality=dict(zip(names, outputs, strict=False)),
             extras={
                 "fused": torch.stack([one.embedding for one in fused], dim=1),

@@ -12,7 +12,7 @@ from pydantic import BaseModel, NonNegativeFloat, PositiveFloat, PositiveInt, mo
 from torch import Tensor
 
 from gaitbench.errors import ModelError
-from gaitbench.layers import SeparateFC, horizontal_pyramid_pool, set_pool, unfold_frames
+from gaitbench.layers import SeparateFC, check_strips, horizontal_pyramid_pool, set_pool, unfold_frames
 from gaitbench.losses import batch_all_triplet, cross_modal_triplet, part_cross_entropy
 from gaitbench.model import GaitOutput, logits_of
 from gaitbench_baselines.sensor_streams import Encoding, check_streams
@@ -60,10 +60,22 @@ class SensorConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     label_smoothing: NonNegativeFloat = 0.1
     """Share of the target spread over all classes."""
 
+    @property
+    def reductions(self) -> tuple[int, ...]:
+        """Strides on the way from a picture to its last map."""
+        return self.stem_stride, *self.strides
+
     @model_validator(mode="after")
     def _check_streams(self) -> Self:
-        """Refuse streams that are no pictures."""
+        """Refuse streams that are no pictures, and sizes that do not fit."""
         check_streams(self.modalities)
+        if not len(self.channels) == len(self.strides) == len(self.num_blocks):
+            raise ValueError(
+                f"channels {list(self.channels)}, strides {list(self.strides)} and num_blocks {list(self.num_blocks)} "
+                "must name the same stages"
+            )
+        # Whatever is in front of the last stage, only the strides count.
+        check_strips((self.height_px, self.width_px), self.reductions, self.reductions, self.bins)
         return self
 
 

@@ -305,6 +305,8 @@ MODELS = (
             "hidden width of the fusion's gate: 64, which agrees with the published number of parameters (gate_width)",
             "one fusion for all auxiliary streams, by the same count",
             "fused embedding of more than two streams: the mean over the auxiliary ones; published tables fuse pairs",
+            "fused embedding without the first stream: the mean direction of the streams' own, at their mean length",
+            "a fusion is also compared with single streams, in their one space; published tables do not show that",
         ),
     ),
     ModelSpec(

@@ -68,12 +68,24 @@ class SharedEncoder(GaitModel):
 
         In training only those that it learns from, named in ``by_modality``. Padding changes nothing outside training.
         """
-        found = present(batch, self.config.modalities)
-        if self.training and self.config.learns_from == "first":
+        config = self.config
+        found = present(batch, config.modalities)
+        if self.training and config.learns_from == "first":
             found = found[:1]
-        outputs = {modality: self._embed(batch, modality) for modality in found}
+        read = [_grey(*pictures_of(batch, modality, config)) for modality in found]
+        # One pass, so that batch norms see all sensors as they will in a test: as one.
+        features = self.trunk(torch.cat([x for x, _ in read])).split([len(x) for x, _ in read])
+        embeddings = [
+            parts_of(rows, num_frames, self.head, config.bins)
+            for rows, (_, num_frames) in zip(features, read, strict=True)
+        ]
+        logits = self.neck(torch.cat(embeddings)).logits.chunk(len(found))
+        outputs = {
+            modality: GaitOutput(embedding=embedding, logits=rows)
+            for modality, embedding, rows in zip(found, embeddings, logits, strict=True)
+        }
         if self.training:
-            return GaitOutput(embedding=outputs[found[0]].embedding, by_modality=outputs)
+            return GaitOutput(embedding=embeddings[0], by_modality=outputs)
         return joined(outputs)
 
     def losses(self, output: GaitOutput, batch: GaitBatch, stage: Stage) -> Mapping[str, Tensor]:  # noqa: ARG002
@@ -96,13 +108,10 @@ class SharedEncoder(GaitModel):
             "cross_entropy": cross_entropy_of_all(learnt, labels, config) / len(learnt),
         }
 
-    def _embed(self, batch: GaitBatch, modality: str) -> GaitOutput:
-        config = self.config
-        x, num_frames = pictures_of(batch, modality, config)
-        if x.shape[1] > 1:
-            x = x.mean(dim=1, keepdim=True)
-        embedding = parts_of(self.trunk(x), num_frames, self.head, config.bins)
-        return GaitOutput(embedding=embedding, logits=self.neck(embedding).logits)
+
+def _grey(frames: Tensor, num_frames: Tensor) -> tuple[Tensor, Tensor]:
+    """Frames ``[N*T, C, H, W]`` with one channel, and the real frames of each clip as they are."""
+    return frames.mean(dim=1, keepdim=True) if frames.shape[1] > 1 else frames, num_frames
 
 
 def _published() -> Recipe:

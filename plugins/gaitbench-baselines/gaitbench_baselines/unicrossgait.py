@@ -56,6 +56,11 @@ class UniCrossGaitConfig(SensorConfig, frozen=True):
     distil_steps: PositiveInt = 40_000
     """Steps of the warm-up."""
 
+    @property
+    def reductions(self) -> tuple[int, ...]:
+        """Strides on the way from a picture to its last map, that of the max-pool among them."""
+        return self.stem_stride, *((2,) if self.has_max_pool else ()), *self.strides
+
     @model_validator(mode="after")
     def _check_heads(self) -> Self:
         """Refuse heads that do not divide the width."""

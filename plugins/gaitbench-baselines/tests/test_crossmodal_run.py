@@ -76,6 +76,11 @@ def test_omnigait_is_asked_alone_across_and_fused_with_one_training(tmp_path: Pa
         "lidar-depth->rgb",
         "rgb->rgb",
         "lidar-depth->lidar-depth",
+        "rgb+lidar-depth->rgb+lidar-depth",
+        "rgb+lidar-depth->rgb",
+        "rgb->rgb+lidar-depth",
+        "rgb+lidar-depth->lidar-depth",
+        "lidar-depth->rgb+lidar-depth",
     }
     assert found["identity"] == {""}
     assert len(list((tmp_path / "runs" / "trainings" / "walkers").iterdir())) == 1

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from gaitbench_baselines.mean_direction import mean_direction
 from gaitbench_baselines.omnigait import GatedFusion, OmniGait, OmniGaitConfig
 
 from gaitbench.losses import batch_all_triplet, part_cross_entropy
@@ -93,6 +94,77 @@ def test_padding_changes_no_fusion() -> None:
     )
     with torch.no_grad():
         torch.testing.assert_close(model(padded).embedding, model(both).embedding, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("stream", CONFIG.modalities)
+def test_no_other_stream_has_a_part_in_the_embedding_of_one(stream: str) -> None:
+    """What a cross-modal gallery holds of a walk knows nothing of what the probe's sensor saw of it."""
+    model, several = OmniGait(CONFIG).eval(), batch()
+    alone = GaitBatch({stream: several.inputs[stream]}, {stream: several.num_frames[stream]})
+    spoilt = {name: clip if name == stream else torch.rand_like(clip) for name, clip in several.inputs.items()}
+    with torch.no_grad():
+        found = model(alone).embedding
+        torch.testing.assert_close(model(several).by_modality[stream].embedding, found, rtol=1e-4, atol=1e-5)
+        beside = model(GaitBatch(spoilt, several.num_frames))
+    torch.testing.assert_close(beside.by_modality[stream].embedding, found, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(beside.embedding, model(several).embedding, rtol=1e-3)
+
+
+def test_the_published_pairs_are_asked_unless_others_are_named() -> None:
+    assert OmniGait(CONFIG).fusions == (("silhouette", "lidar-depth"),)
+    assert OmniGait(FOUR).fusions == tuple(("silhouette", other) for other in FOUR.modalities[1:])
+    named = (("rgb", "lidar-depth"), FOUR.modalities)
+    assert OmniGait(FOUR.model_copy(update={"fused_sets": named})).fusions == named
+    assert OmniGait(FOUR.model_copy(update={"fused_sets": ()})).fusions == ()
+
+
+@pytest.mark.parametrize(
+    ("sets", "message"),
+    [
+        ([["silhouette"]], "two or more different ones of silhouette, lidar-depth, got silhouette"),
+        ([["rgb", "silhouette"]], "of silhouette, lidar-depth, got rgb, silhouette"),
+        ([["silhouette", "silhouette"]], "two or more different ones"),
+        ([[]], "got none"),
+        ([["silhouette", "lidar-depth"], ["lidar-depth", "silhouette"]], "names a set twice"),
+    ],
+)
+def test_sets_that_are_none_are_refused(sets: list[list[str]], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        OmniGaitConfig.model_validate({"fused_sets": sets})
+
+
+def test_the_mean_direction_takes_the_place_of_the_gate_in_tests_only() -> None:
+    gated, several = OmniGait(CONFIG), batch()
+    averaging = OmniGait(CONFIG.model_copy(update={"fusion": "mean"}))
+    averaging.load_state_dict(gated.state_dict())
+    for model in (gated, averaging):
+        model.train()
+    losses, others = (model.losses(model(several), several, Stage()) for model in (gated, averaging))
+    torch.testing.assert_close(dict(others), dict(losses))
+    with torch.no_grad():
+        found, gate = averaging.eval()(several), gated.eval()(several)
+        expected = mean_direction([one.embedding for one in found.by_modality.values()])
+    torch.testing.assert_close(found.embedding, expected)
+    assert not torch.allclose(found.embedding, gate.embedding, rtol=1e-3)
+    check_model(averaging, num_frames=3)
+
+
+def test_streams_without_the_first_one_take_the_mean_direction() -> None:
+    model = OmniGait(FOUR).eval()
+    whole = batch(FOUR)
+    two = GaitBatch({name: whole.inputs[name] for name in ("rgb", "lidar-depth")}, whole.num_frames)
+    with torch.no_grad():
+        output = model(two)
+    assert list(output.by_modality) == ["lidar-depth", "rgb"]
+    expected = mean_direction([one.embedding for one in output.by_modality.values()])
+    torch.testing.assert_close(output.embedding, expected)
+
+
+def test_records_of_before_keep_their_configuration() -> None:
+    """What came later is left out while nobody set it, so that old and new runs of one configuration share a row."""
+    assert not {"fusion", "fused_sets"} & set(OmniGaitConfig().model_dump())
+    assert OmniGaitConfig.model_validate(OmniGaitConfig().model_dump(mode="json")) == OmniGaitConfig()
+    assert OmniGaitConfig(fusion="mean").model_dump()["fusion"] == "mean"
 
 
 def test_it_learns() -> None:

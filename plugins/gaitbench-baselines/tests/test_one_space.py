@@ -2,7 +2,10 @@ from itertools import permutations
 
 import pytest
 import torch
+from gaitbench_baselines.cl_gait import ClGaitConfig
+from gaitbench_baselines.omnigait import OmniGaitConfig
 from gaitbench_baselines.one_space import SensorConfig, cross_triplets, joined, triplets_within
+from gaitbench_baselines.unicrossgait import UniCrossGaitConfig
 from torch import Tensor
 
 from gaitbench.model import GaitOutput
@@ -60,3 +63,20 @@ def test_joined_is_the_mean_beside_all_or_the_only_one() -> None:
 def test_modalities_that_cannot_be_compared_are_refused(modalities: tuple[str, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SensorConfig(modalities=modalities)
+
+
+@pytest.mark.parametrize(
+    ("cls", "fields", "message"),
+    [
+        pytest.param(SensorConfig, {"bins": (7,)}, "end as 16x16, which bins", id="bins"),
+        pytest.param(SensorConfig, {"width_px": 44, "bins": (16, 9)}, "end as 16x11, which bins", id="one-of-two"),
+        pytest.param(ClGaitConfig, {"channels": (4, 8)}, "must name the same stages", id="stages"),
+        pytest.param(OmniGaitConfig, {"stem_stride": 2, "bins": (128,)}, "end as 8x8, which bins", id="stem"),
+        pytest.param(UniCrossGaitConfig, {"has_max_pool": True, "bins": (128,)}, "end as 8x8, which bins", id="pool"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused_before_anything_is_built(
+    cls: type[SensorConfig], fields: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        cls(**fields)  # type: ignore[arg-type]

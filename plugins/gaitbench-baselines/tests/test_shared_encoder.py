@@ -33,6 +33,16 @@ def test_all_sensors_are_one_batch_to_the_triplets() -> None:
     torch.testing.assert_close(model.losses(output, both, Stage())["triplet"], expected)
 
 
+def test_all_sensors_are_one_batch_to_the_batch_norms() -> None:
+    model, both = SharedEncoder(CONFIG).train(), batch()
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d)]
+    seen: list[int] = []
+    for norm in norms:
+        norm.register_forward_hook(lambda _module, args, _output: seen.append(len(args[0])))
+    model(both)
+    assert seen == [2 * 4 * 3] * (len(norms) - 1) + [2 * 4]  # frames in the trunk, sequences in the neck
+
+
 def test_a_network_of_one_sensor_never_looks_at_the_other_in_training() -> None:
     config = CONFIG.model_copy(update={"learns_from": "first"})
     model, both = SharedEncoder(config).train(), batch(config)

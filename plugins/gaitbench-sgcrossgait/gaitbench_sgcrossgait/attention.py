@@ -5,9 +5,8 @@ Axes: M sequences, A and B tokens, D width, E width of what is attended to, H he
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from gaitbench.layers import init_parameters
+from gaitbench.layers import attend, init_parameters, split_heads
 
 __all__ = ["CrossAttention"]
 
@@ -52,20 +51,13 @@ class CrossAttention(nn.Module):
             ``[M, A, D]``, which is not added to ``x``.
         """
         seen = self.norm_seen(y)
-        query, key, value = self._queries(x), self._in_heads(self.key(seen)), self._in_heads(self.value(seen))
-        allowed = None if mask is None else mask[:, None, None, :]
-        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=allowed)  # [M, H, A, D / H]
-        out: Tensor = self.out(attended.transpose(1, 2).flatten(2))
+        query = self.query(self.norm_query(x))
+        out: Tensor = self.out(attend(query, self.key(seen), self.value(seen), self.heads, mask=mask))
         return out
 
     def weights(self, x: Tensor, y: Tensor) -> Tensor:
         """How much of ``[M, B, E]`` each place of ``[M, A, D]`` looks at: ``[M, A, B]``, the mean over heads."""
-        query, key = self._queries(x), self._in_heads(self.key(self.norm_seen(y)))
+        query = split_heads(self.query(self.norm_query(x)), self.heads)
+        key = split_heads(self.key(self.norm_seen(y)), self.heads)
         scores = query @ key.transpose(2, 3) * query.shape[3] ** -0.5
         return torch.softmax(scores, dim=3).mean(dim=1)
-
-    def _queries(self, x: Tensor) -> Tensor:
-        return self._in_heads(self.query(self.norm_query(x)))
-
-    def _in_heads(self, x: Tensor) -> Tensor:
-        return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)

@@ -12,6 +12,7 @@ from gaitbench.layers import check_strips
 from gaitbench.towers.config import HASHING, TowerConfig
 from gaitbench.towers.frame_encoder import Size
 from gaitbench_sgcrossgait.texts import (
+    VIEWPOINT,
     AnnotationFile,
     Told,
     Wording,
@@ -67,6 +68,8 @@ class SgCrossGaitConfig(BaseModel, Describing, frozen=True, extra="forbid", use_
     """False for the ablation without texts: no prototype space, no guidance, no alignment."""
     has_mt: bool = True
     """False for the ablation without multi-task training: no attribute is told."""
+    has_viewpoint: bool = True
+    """Whether the direction of the walk is among the attributes that are told; the list of factors has it."""
     text: TowerConfig = TowerConfig(architecture="ViT-B-16")
     """CLIP's text tower, which stays outside: its vectors are computed once. The log counts too few parameters for it,
     and 512 in the name of its data folder is the width of this one."""
@@ -157,19 +160,34 @@ class SgCrossGaitConfig(BaseModel, Describing, frozen=True, extra="forbid", use_
 
         The values are those of :attr:`attributes`, then the number of the sentence; without texts, without multi-task
         training, as much less.
+
+        Raises:
+            UsageError: The source is not there, what was chosen of it is of another source, or no attribute is left.
+            DatasetError: The source cannot be used.
         """
         source = self._source()
+        if not (self.has_text or self.has_mt):
+            nothing = {"source": source, "sentences": (), "attributes": ()}
+            return Description(self.model_copy(update=nothing), np.empty((len(data), 0), np.int64))
         told = self._told(data, source)
-        columns = [told.classes] if self.has_mt else []
+        columns = [column for column, each in enumerate(told.schema) if self._is_told(each)]
+        if self.has_mt and not columns:
+            raise UsageError(
+                f"source={source} tells of nothing but the viewpoint, and has_viewpoint=false leaves no attribute to "
+                "tell; set has_mt=false, or take another source"
+            )
+        values = [told.classes[:, columns]]
         if self.has_text:
-            columns.append(told.sentence[:, None])
-        values = np.concatenate(columns, axis=1) if columns else np.empty((len(data), 0), np.int64)
+            values.append(told.sentence[:, None])
         known = {
             "source": source,
             "sentences": told.sentences if self.has_text else (),
-            "attributes": told.schema if self.has_mt else (),
+            "attributes": tuple(told.schema[column] for column in columns),
         }
-        return Description(type(self).model_validate({**dict(self), **known}), values)
+        return Description(type(self).model_validate({**dict(self), **known}), np.concatenate(values, axis=1))
+
+    def _is_told(self, attribute: Attribute) -> bool:
+        return self.has_mt and (self.has_viewpoint or attribute.name != VIEWPOINT.name)
 
     def _source(self) -> _Source:
         if self.source == "auto":
@@ -177,6 +195,16 @@ class SgCrossGaitConfig(BaseModel, Describing, frozen=True, extra="forbid", use_
         return self.source
 
     def _told(self, data: "GaitDataset", source: _Source) -> Told:
+        if source != "attributes" and self.attributes_told:
+            raise UsageError(
+                f"source={source} does not read attributes_told={list(self.attributes_told)}; set source=attributes, "
+                "or leave attributes_told out"
+            )
+        if source != "annotations" and self.wording != "factors":
+            raise UsageError(
+                f"source={source} does not read wording={self.wording}, which is of an annotation file; name one "
+                "(--set annotations=FILE), or leave wording out"
+            )
         if source == "annotations":
             if self.annotations is None:
                 raise UsageError("source=annotations needs a file; name it: --set annotations=FILE")
@@ -188,6 +216,15 @@ class SgCrossGaitConfig(BaseModel, Describing, frozen=True, extra="forbid", use_
     @model_validator(mode="after")
     def _check(self) -> Self:
         """Refuse what contradicts itself, and sizes that do not fit."""
+        is_guided = self.has_text and self.has_sgfd
+        choices = (
+            ("fusion_sharing", self.fusion_sharing == "own", self.has_dcf, "DCF"),
+            ("guidance", self.guidance in ("sequence", "batch"), is_guided, "texts that guide SGFD"),
+            ("annotations", self.annotations is not None, self.has_text or self.has_mt, "texts and MT"),
+        )
+        for name, is_chosen, is_there, part in choices:
+            if is_chosen and not is_there:
+                raise ValueError(f"{name} is about {part}, which is switched off; leave {name} out")
         if self.image.architecture == HASHING:
             raise ValueError("the hashing encoder reads sentences; image is a network such as open_clip:ViT-B-16")
         if self.is_image_trained and self.image.weights != "untrained":

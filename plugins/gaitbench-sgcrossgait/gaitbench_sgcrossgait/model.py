@@ -19,6 +19,8 @@ from gaitbench.layers import (
     ResNet9,
     SeparateBNNeck,
     SeparateFC,
+    bounded_scale,
+    hold_scale,
     horizontal_pyramid_pool,
     init_parameters,
     set_pool,
@@ -101,11 +103,11 @@ class SgCrossGait(GaitModel, Explainable):
             }
         )
         self.patches: ImagePatches | None = None
-        self.fusions, self.clip_neck = nn.ModuleDict(), None
+        self.dcf, self.clip_neck = nn.ModuleDict(), None
         if config.has_dcf:
             self.patches = ImagePatches(config)
             kinds = MODALITIES if config.fusion_sharing == "own" else ("both",)
-            self.fusions = nn.ModuleDict({kind: DualStreamFusion(config, self.patches.width) for kind in kinds})
+            self.dcf = nn.ModuleDict({kind: DualStreamFusion(config, self.patches.width) for kind in kinds})
             self.clip_neck = SeparateBNNeck(1, self.patches.width, config.num_classes)
         self.bank: SentenceBank | None = None
         text_width = 0
@@ -155,6 +157,8 @@ class SgCrossGait(GaitModel, Explainable):
         need, and the embedding is their mean. Padding changes nothing outside training.
         """
         present = self._present(batch)
+        if self.training and self.bank is not None:
+            hold_scale(self.logit_scale, self.config.max_scale)
         seen = self._see(batch, present)
         embedding = self._embed(seen.shared)
         # One pass, so that the shared neck normalises both modalities by the same statistics.
@@ -221,7 +225,7 @@ class SgCrossGait(GaitModel, Explainable):
     @property
     def scale(self) -> Tensor:
         """Factor on cosines of features and texts: 1 / tau, bounded."""
-        return self.logit_scale.exp().clamp(max=self.config.max_scale)
+        return bounded_scale(self.logit_scale, self.config.max_scale)
 
     def explain(self, batch: GaitBatch) -> Sequence[Heatmap | Finding]:
         """Show where a feature is shared and where it is the sensor's own, and which texts the shared one looks at.
@@ -268,12 +272,12 @@ class SgCrossGait(GaitModel, Explainable):
             seen = SeenByClip(*(torch.cat(parts) for parts in zip(*clip, strict=True)))
             if self.config.fusion_sharing == "own":
                 fused = [
-                    self.fusions[modality](own, view.patches)
+                    self.dcf[modality](own, view.patches)
                     for modality, own, view in zip(present, maps, clip, strict=True)
                 ]
                 features = torch.cat(fused)
             else:
-                features = self.fusions["both"](features, seen.patches)
+                features = self.dcf["both"](features, seen.patches)
         if self.decoupling is None:
             return _Seen(seen, None, features)
         parts = self.decoupling(features)

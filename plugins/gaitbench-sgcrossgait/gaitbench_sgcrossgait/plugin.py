@@ -34,7 +34,7 @@ SG_CROSSGAIT = ModelSpec(
         "alignment: pooled shared feature against texts, soft targets (positives)",
         "temperature: learned from 0.07; the logged run's alignment never moves, which is 1.0 (tau, is_tau_learned)",
         "kldiv: between both sensors' identity distributions, symmetric, temperature 4 (kl_temperature)",
-        "MT: one linear head per factor on the pooled shared feature, weight 0.1; the log has none (has_mt)",
+        "MT: a linear head per factor on the pooled shared map, weight 0.1; none in the log (has_mt, has_viewpoint)",
         "the log's point branch is dead and its l1_loss 0: neither is built",
         "loss weights: 1, of texts 0.5 (recipe)",
         "range images: three false colours (encoding)",

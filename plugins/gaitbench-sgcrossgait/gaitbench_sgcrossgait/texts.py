@@ -23,7 +23,15 @@ from gaitbench.errors import DatasetError, UsageError
 if TYPE_CHECKING:
     from gaitbench.dataset import GaitDataset
 
-__all__ = ["AnnotationFile", "Told", "Wording", "told_by_annotations", "told_by_attributes", "told_by_views"]
+__all__ = [
+    "VIEWPOINT",
+    "AnnotationFile",
+    "Told",
+    "Wording",
+    "told_by_annotations",
+    "told_by_attributes",
+    "told_by_views",
+]
 
 _log = logging.getLogger("gaitbench")
 
@@ -31,6 +39,7 @@ Wording = Literal["factors", "summary", "both"]
 """What of an annotation is put into its sentence: the graded factors, the annotating model's own summary, or both."""
 
 VIEWPOINT = Attribute(name="viewpoint", title="Viewpoint", classes=DIRECTIONS)
+"""The direction of the walk, which every source tells."""
 _ADVICE = "gaitbench annotate DATASET --schema gdf --model LLM --base-url URL writes one"
 _NOBODY_KNOWS = "A person walking."
 
@@ -116,7 +125,9 @@ def told_by_views(data: "GaitDataset") -> Told:
 
 
 def told_by_attributes(data: "GaitDataset", chosen: Sequence[str]) -> Told:
-    """The attributes that the dataset's card declares, in a sentence of our own and as classes.
+    """The attributes that the dataset's card declares, in a sentence of our own and as classes, behind the direction.
+
+    A dataset that declares a viewpoint of its own has its own one told.
 
     Args:
         data: The training sequences.
@@ -124,7 +135,7 @@ def told_by_attributes(data: "GaitDataset", chosen: Sequence[str]) -> Told:
 
     Raises:
         DatasetError: The dataset has no attributes.
-        UsageError: One that was chosen does not exist.
+        UsageError: One that was chosen does not exist, or was chosen twice.
     """
     schema = data.card.attributes
     if not schema:
@@ -137,6 +148,8 @@ def told_by_attributes(data: "GaitDataset", chosen: Sequence[str]) -> Told:
         raise UsageError(
             f"{data.card.name} has no attribute {unknown[0]!r}; it has {', '.join(names)} (--set attributes_told)"
         )
+    if len(set(chosen)) < len(chosen):
+        raise UsageError(f"attributes_told names an attribute twice: {', '.join(chosen)}")
     columns = [names.index(name) for name in chosen] or list(range(len(names)))
     schema = tuple(schema[column] for column in columns)
     classes = data.table.attributes[:, columns].astype(np.int64)
@@ -147,6 +160,8 @@ def told_by_attributes(data: "GaitDataset", chosen: Sequence[str]) -> Told:
         traits = ", ".join(f"{attribute.title.lower()} {attribute.classes[index]}" for attribute, index in known)
         seen = _seen_from(direction)
         sentences.append(f"{seen.removesuffix('.')}; {traits}." if traits else seen)
+    if VIEWPOINT.name in {attribute.name for attribute in schema}:
+        return _told(sentences, schema, classes.tolist())
     viewed = [[direction, *row] for direction, row in zip(directions, classes.tolist(), strict=True)]
     return _told(sentences, (VIEWPOINT, *schema), viewed)
 

@@ -15,6 +15,7 @@ from gaitbench.cells.cell import override
 from gaitbench.model import GaitBatch
 from gaitbench.recipe import Stage
 from gaitbench.testing import (
+    check_apart,
     check_labels_needed,
     check_learning,
     check_lengths,
@@ -49,6 +50,7 @@ OPEN_POINTS: dict[str, dict[str, Any]] = {
 }
 SWITCHES = (
     *("has_dcf=false", "has_sgfd=false", "has_mt=false", "has_text=false", "guidance=none", "source=views"),
+    "has_viewpoint=false",
     *(f"recipe.stages.0.loss_weights.{name}=0" for name in ("kl", "modality_2d", "contrastive_2d", "text_triplet")),
 )
 """``--set`` of rows in the README."""
@@ -104,8 +106,13 @@ def test_published_presets_are_those_of_the_log(preset: str) -> None:
     assert set(stage.loss_weights) == set(LOSSES)
     assert (stage.iterations, stage.schedule.milestones, stage.optimizer.lr) == (40_000, (15_000, 30_000), 3e-4)
     assert (stage.clips.subjects_per_batch, stage.clips.sequences_per_subject, stage.clips.num_frames) == (8, 8, 10)
+    assert (stage.optimizer.name, stage.optimizer.weight_decay, stage.schedule.gamma) == ("adam", 5e-4, 0.1)
     is_logged = preset.startswith("paper-logged")
-    assert stage.loss_weights == (LOGGED_WEIGHTS if is_logged else LOSS_WEIGHTS)
+    weights = dict.fromkeys(LOSSES, 1.0) | {"orthogonality": 0.0, "text_triplet": 0.5, "text_cross_entropy": 0.5}
+    for sensor in ("2d", "3d"):
+        weights |= {f"contrastive_{sensor}": 0.5, f"guided_{sensor}": 0.5 * (not is_logged)}
+        weights |= {f"clip_{sensor}": 0.5 * (not is_logged), f"attributes_{sensor}": 0.1 * (not is_logged)}
+    assert stage.loss_weights == (LOGGED_WEIGHTS if is_logged else LOSS_WEIGHTS) == weights
     assert (config.has_mt, config.is_tau_learned) == (not is_logged, not is_logged)
 
 
@@ -149,6 +156,15 @@ def test_the_readme_says_every_switch() -> None:
 def test_padding_and_company_change_nothing(small: Callable[..., SgCrossGait]) -> None:
     for name in ("whole", "no-dcf"):
         check_lengths(small(**ABLATIONS[name]), (5, 2, 1))
+
+
+@pytest.mark.parametrize("name", [*ABLATIONS, "own-fusion", "tower-trained"])
+def test_an_embedding_stands_alone(
+    name: str, whole: Callable[..., SgCrossGait], pairs: Callable[..., GaitBatch]
+) -> None:
+    fields = {**ABLATIONS, **OPEN_POINTS}[name]
+    model = whole(**fields, **({"attributes": ()} if fields.get("has_mt") is False else {}))
+    check_apart(model, pairs(model))
 
 
 def test_training_steps_tell_two_subjects_apart(

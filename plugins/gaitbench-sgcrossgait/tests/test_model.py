@@ -1,5 +1,6 @@
 """The whole network: what an embedding depends on, its losses, what is frozen, what it shows of itself."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -100,6 +101,47 @@ def test_losses_by_definition(whole: Make, pairs: Pairs) -> None:
     torch.testing.assert_close(found["orthogonality"], (overlaps[0] + overlaps[1]) / 2)
 
 
+_OF_TEXTS = {"guided_2d", "guided_3d", "contrastive_2d", "contrastive_3d", "text_triplet", "text_cross_entropy"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "gone", "silent", "is_embedded_otherwise"),
+    [
+        pytest.param({"has_dcf": False}, {"patches", "dcf", "clip_neck"}, {"clip_2d", "clip_3d"}, True, id="no-dcf"),
+        pytest.param(
+            {"has_sgfd": False},
+            {"decoupling"},
+            {"modality_2d", "modality_3d", "orthogonality", "guided_2d", "guided_3d"},
+            True,
+            id="no-sgfd",
+        ),
+        pytest.param(
+            {"has_mt": False, "attributes": ()}, {"tellers"}, {"attributes_2d", "attributes_3d"}, False, id="no-mt"
+        ),
+        pytest.param(
+            {"has_text": False}, {"bank", "align", "logit_scale", "text_neck"}, _OF_TEXTS, False, id="no-text"
+        ),
+        pytest.param({"guidance": "none"}, set(), {"guided_2d", "guided_3d"}, False, id="unguided"),
+    ],
+)
+def test_an_ablation_takes_away_what_it_names(
+    fields: dict[str, Any], gone: set[str], silent: set[str], is_embedded_otherwise: bool, whole: Make, pairs: Pairs
+) -> None:
+    full, ablated = whole(), whole(**fields)
+    known, own = full.state_dict(), ablated.state_dict()
+    assert {key.split(".")[0] for key in known} - {key.split(".")[0] for key in own} == gone
+    # The same weights wherever both have them, so that a difference is that of the ablation.
+    ablated.load_state_dict({key: value for key, value in known.items() if key in own}, strict=False)
+    alone = only(pairs(full), ["silhouette"])
+    is_same = torch.allclose(ablated.eval()(alone).embedding, full.eval()(alone).embedding)
+    assert is_same != is_embedded_otherwise
+    for model, expected in ((full, set[str]()), (ablated, silent)):
+        batch = pairs(model)
+        losses = model.train().losses(model(batch), batch, Stage())
+        # Texts are fixed, and may keep their margin.
+        assert {name for name, value in losses.items() if value == 0} - {"text_triplet"} == expected - {"text_triplet"}
+
+
 def test_swapping_the_sensors_swaps_the_directions(whole: Make, pairs: Pairs) -> None:
     model = whole().train()
     batch = pairs(model)
@@ -145,6 +187,24 @@ def test_attention_that_is_shown_is_the_one_that_is_used(whole: Make) -> None:
     alike = texts[:, :1].expand(-1, 3, -1)
     torch.testing.assert_close(attention.weights(places, alike), torch.full((2, 5, 3), 1 / 3))
     torch.testing.assert_close(attention(places, alike), attention(places, texts[:, :1]))
+
+
+def test_a_temperature_beyond_its_bound_comes_back(whole: Make, pairs: Pairs) -> None:
+    model = whole().train()
+    with torch.no_grad():
+        model.logit_scale.fill_(9.0)
+    assert model.scale.item() == pytest.approx(100)
+    output = model(batch := pairs(model))
+    assert model.logit_scale.item() == pytest.approx(math.log(100))
+    found = model.losses(output, batch, Stage())
+    (found["contrastive_2d"] + found["contrastive_3d"]).backward()
+    assert model.logit_scale.grad is not None
+    assert model.logit_scale.grad != 0
+    held = model.eval().logit_scale.detach().clone().add_(1)
+    with torch.no_grad():
+        model.logit_scale.copy_(held)
+    model(batch)
+    assert model.logit_scale == held
 
 
 def test_unknown_attributes_take_no_part(whole: Make, pairs: Pairs) -> None:
@@ -246,6 +306,14 @@ def test_explain_shows_energies_and_the_texts_of_training(whole: Make, pairs: Pa
         pytest.param({"bins": (7,)}, "do not cut into equal strips", id="bins"),
         pytest.param({"strides": (1, 2)}, "must name the same stages", id="stages"),
         pytest.param({"image": {"architecture": "hashing"}}, "reads sentences", id="hashing"),
+        pytest.param({"has_dcf": False, "fusion_sharing": "own"}, "fusion_sharing is about DCF", id="no-dcf"),
+        pytest.param({"has_text": False, "guidance": "batch"}, "guidance is about texts that guide", id="no-text"),
+        pytest.param({"has_sgfd": False, "guidance": "sequence"}, "guidance is about texts that guide", id="no-sgfd"),
+        pytest.param(
+            {"has_text": False, "has_mt": False, "annotations": {"path": "gdf.json", "sha256": "0" * 64}},
+            "annotations is about texts and MT",
+            id="nothing-told",
+        ),
         pytest.param({"annotations": "nowhere.parquet"}, "cannot read the annotations nowhere", id="annotations"),
     ],
 )

@@ -166,7 +166,52 @@ def test_sources_that_contradict_the_file_are_refused(tmp_path: Path) -> None:
         describe(SgCrossGaitConfig(source="annotations"), training())
 
 
+@pytest.mark.parametrize(
+    ("fields", "match"),
+    [
+        pytest.param({"attributes_told": ("toe",)}, r"source=views does not read attributes_told=\['toe'\]", id="told"),
+        pytest.param(
+            {"source": "attributes", "wording": "summary"},
+            "source=attributes does not read wording=summary",
+            id="wording",
+        ),
+        pytest.param({"source": "attributes", "attributes_told": ("toe", "toe")}, "twice: toe, toe", id="twice"),
+        pytest.param({"has_viewpoint": False}, "source=views tells of nothing but the viewpoint", id="viewpoint"),
+    ],
+)
+def test_what_the_source_does_not_have_is_refused(fields: dict[str, Any], match: str) -> None:
+    with pytest.raises(UsageError, match=match):
+        describe(SgCrossGaitConfig(**fields), training(attributes=(TOE, BAG)))
+
+
 def test_switched_off_nothing_is_told() -> None:
-    config, told = describe(SgCrossGaitConfig(has_text=False, has_mt=False), training())
-    assert (config.sentences, config.attributes) == ((), ())
-    assert told.table.attributes.shape == (4, 0)
+    for source in ("views", "attributes"):  # the dataset has none
+        config, told = describe(SgCrossGaitConfig(has_text=False, has_mt=False, source=source), training())  # type: ignore[arg-type]
+        assert (config.sentences, config.attributes, config.source) == ((), (), source)
+        assert told.table.attributes.shape == (4, 0)
+
+
+def test_the_viewpoint_has_a_switch_of_its_own(tmp_path: Path) -> None:
+    data = training(attributes=(TOE, BAG))
+    data.table.attributes[:] = [[1, 0], [0, -1], [-1, -1], [1, 1]]
+    whole, told = describe(SgCrossGaitConfig(source="attributes"), data)
+    without, told_without = describe(SgCrossGaitConfig(source="attributes", has_viewpoint=False), data)
+    assert [each.name for each in whole.attributes] == ["viewpoint", "toe", "bag"]
+    assert [each.name for each in without.attributes] == ["toe", "bag"]
+    assert np.array_equal(told_without.table.attributes, told.table.attributes[:, 1:])
+    # Sentences tell of the direction all the same.
+    assert without.sentences == whole.sentences
+    path = annotated(tmp_path / "gdf.json", data.table.sequence_id.tolist())
+    factors, _ = describe(SgCrossGaitConfig(annotations=path, has_viewpoint=False), data)  # type: ignore[arg-type]
+    assert [each.name for each in factors.attributes] == [f.name for f in GDF_FIELDS if f.choices][1:]
+    assert describe(SgCrossGaitConfig(has_viewpoint=False, has_mt=False), data)[0].attributes == ()
+
+
+def test_a_viewpoint_that_the_dataset_declares_takes_the_place_of_ours() -> None:
+    view = Attribute(name="viewpoint", title="View", classes=("near", "far"))
+    data = training(attributes=(TOE, view))
+    data.table.attributes[:] = [[1, 0], [0, 1], [1, 1], [0, 0]]
+    told = told_by_attributes(data, ())
+    assert told.schema == (TOE, view)
+    assert told.classes.tolist() == [[1, 0], [0, 1], [1, 1], [0, 0]]
+    assert told_by_attributes(data, ["toe"]).classes.tolist() == [[0, 1], [6, 0], [0, 1], [6, 0]]

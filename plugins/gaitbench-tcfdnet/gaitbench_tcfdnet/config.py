@@ -158,6 +158,30 @@ class TcfdNetConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstr
         return self.retrieval == "adapted" and self.has_tokens
 
     @model_validator(mode="after")
+    def _check_switches(self) -> Self:
+        """Refuse choices about what another switch takes away: a record would tell of what the model does not have."""
+        if not (self.has_bypass or self.has_mf):
+            raise ValueError(
+                "has_bypass=false leaves CLIP's patches alone, and has_mf=false takes them away; leave one of them out"
+            )
+        choices: tuple[tuple[str, object, bool, str], ...] = (
+            ("sharing", "all", self.has_bypass, "the bypass"),
+            ("has_mf_residual", True, self.has_bypass and self.has_mf, "the fusion"),
+            ("sw_activation", "none", self.has_sw, "the spatial weighting"),
+            ("retrieval", "adapted", self.has_retrieval, "retrieval"),
+            ("squash", "sigmoid", self.has_fse, "FSE"),
+            ("orthogonality", "absolute", self.has_tfd, "TFD"),
+            ("hsic_features", "as-is", self.has_tfd, "TFD"),
+        )
+        for name, usual, is_there, part in choices:
+            chosen = getattr(self, name)
+            if chosen != usual and not is_there:
+                raise ValueError(f"{name}={chosen} is about {part}, which is switched off; leave it out")
+        if self.prototypes == "learned" and not self.has_tfd:
+            raise ValueError("prototypes=learned is about TFD, which is switched off; leave it out")
+        return self
+
+    @model_validator(mode="after")
     def _check_text(self) -> Self:
         """Refuse prototypes that cannot be compared or chosen."""
         if self.image.architecture == HASHING:

@@ -40,22 +40,30 @@ class Disentangled(NamedTuple):
 def retrieve(queries: Tensor, bank: Tensor, kind: Tensor, count: int) -> Retrieved:
     """Find for each sequence the prototypes of its own modality that are most like it.
 
+    Of prototypes that are alike, such as sentences of the same words, the first ones of the bank are taken.
+
     Args:
         queries: ``[M, C]``.
         bank: ``[m, S, C]``, S prototypes of each of m modalities.
         kind: ``[M]`` int64, each sequence's modality.
         count: k, at most S.
 
+    Raises:
+        ModelError: There are fewer prototypes of a modality than are asked for.
+
     Example:
         >>> bank = torch.eye(4).view(2, 2, 4)  # modality 0 has the first two axes, modality 1 the others
         >>> retrieve(torch.tensor([[0.0, 1.0, 5.0, 5.0]]), bank, torch.tensor([0]), 1).numbers
         tensor([[1]])
     """
+    if not 1 <= count <= bank.shape[1]:
+        raise ModelError(f"{count} of {bank.shape[1]} prototypes of each modality cannot be retrieved; ask for fewer")
     with torch.autocast(queries.device.type, enabled=False):
         own = functional.normalize(bank.float(), dim=2)[kind]  # [M, S, C]
         cosine = torch.einsum("mc,msc->ms", functional.normalize(queries.float(), dim=1), own)
-        similarity, numbers = cosine.topk(count, dim=1)
-    return Retrieved(numbers, similarity)
+        # Not topk, whose choice among equals may change with the batch.
+        similarity, numbers = cosine.sort(dim=1, descending=True, stable=True)
+    return Retrieved(numbers[:, :count], similarity[:, :count])
 
 
 class Disentangling(nn.Module):

@@ -5,9 +5,8 @@ Axes: M sequences, A and B tokens, D width, h rows, w columns.
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from gaitbench.layers import init_parameters
+from gaitbench.layers import attend, init_parameters
 from gaitbench_tcfdnet.config import TcfdNetConfig
 
 __all__ = ["CrossAttention", "MultiGrainedFusion", "SpatialWeighting"]
@@ -42,14 +41,9 @@ class CrossAttention(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Let ``[M, A, D]`` attend to ``[M, B, D]``; gives ``[M, A, D]``."""
         queried, seen = (self.norms[0](x), self.norms[1](y)) if self.is_residual else (x, y)
-        query = self._in_heads(self.query(queried))
-        key, value = (self._in_heads(part) for part in self.key_value(seen).chunk(2, dim=2))
-        attended = functional.scaled_dot_product_attention(query, key, value)  # [M, H, A, D / H]
-        out: Tensor = self.out(attended.transpose(1, 2).flatten(2))
+        key, value = self.key_value(seen).chunk(2, dim=2)
+        out: Tensor = self.out(attend(self.query(queried), key, value, self.heads))
         return x + out if self.is_residual else out
-
-    def _in_heads(self, x: Tensor) -> Tensor:
-        return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 class MultiGrainedFusion(nn.Module):

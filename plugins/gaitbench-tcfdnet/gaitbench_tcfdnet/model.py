@@ -258,6 +258,12 @@ class TcfdNet(GaitModel, Explainable):
             )
         config = self.config
         if self.training and config.exchange and len(present) == 2:
+            lengths = [counts.tolist() for _, counts in read]
+            if lengths[0] != lengths[1]:
+                raise ShapeError(
+                    f"patches are exchanged between the same moments, and {' and '.join(present)} have {lengths[0]} "
+                    f"and {lengths[1]} frames; synchronise the streams, or set exchange=0"
+                )
             cells = draw_exchange(
                 len(clips[0]), config.exchange_grid, chance=config.exchange, share=config.exchange_share
             )

@@ -30,7 +30,7 @@ def alignment(modality: Tensor, text: Tensor) -> Tensor:
         tensor(1.)
     """
     _check(modality, text)
-    return 1 - functional.cosine_similarity(modality.float(), text.float(), dim=1).mean()
+    return 1 - functional.cosine_similarity(_wide(modality), _wide(text), dim=1).mean()
 
 
 def overlap(shared: Tensor, modality: Tensor) -> Tensor:
@@ -47,11 +47,13 @@ def overlap(shared: Tensor, modality: Tensor) -> Tensor:
         TCFDNet, CVPR 2026, orthogonality loss, the mean of these numbers.
     """
     _check(shared, modality)
-    return functional.cosine_similarity(shared.float().flatten(1), modality.float().flatten(1), dim=1)
+    return functional.cosine_similarity(_wide(shared).flatten(1), _wide(modality).flatten(1), dim=1)
 
 
 def hsic(a: Tensor, b: Tensor) -> Tensor:
     """Estimate how far two features of the same sequences depend on each other, with linear kernels.
+
+    In float32 or better, also under autocast.
 
     Args:
         a: ``[N, D]``.
@@ -72,11 +74,16 @@ def hsic(a: Tensor, b: Tensor) -> Tensor:
     """
     if a.dim() != 2 or b.dim() != 2 or len(a) != len(b):
         raise ShapeError(f"hsic needs features [N, D] and [N, E], got {list(a.shape)} and {list(b.shape)}")
+    a, b = _wide(a), _wide(b)
     if len(a) < 2:
         return a.new_zeros(())
-    centred_a, centred_b = (x.float() - x.float().mean(dim=0) for x in (a, b))
-    cross: Tensor = centred_a.T @ centred_b  # [D, E]
-    return torch.square(cross / (len(a) - 1)).sum()
+    with torch.autocast(a.device.type, enabled=False):
+        cross = (a - a.mean(dim=0)).T @ (b - b.mean(dim=0))  # [D, E]
+        return torch.square(cross / (len(a) - 1)).sum()
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _check(a: Tensor, b: Tensor) -> None:

@@ -13,6 +13,7 @@ from gaitbench_tcfdnet.presets import LOSS_WEIGHTS, PRESETS
 
 from gaitbench.cells.cell import override
 from gaitbench.testing import (
+    check_apart,
     check_labels_needed,
     check_learning,
     check_lengths,
@@ -95,7 +96,18 @@ def test_published_presets_name_their_towers_and_weights(preset: str) -> None:
     assert (config.num_retrieved, config.heads, config.num_layers, config.bins) == (16, 8, 2, (16,))
     (stage,) = found.recipe.stages
     assert stage.loss_weights == LOSS_WEIGHTS
-    assert (stage.iterations, stage.schedule.milestones, stage.optimizer.lr) == (25_000, (10_000, 20_000), 3e-4)
+    assert LOSS_WEIGHTS == {
+        "triplet": 1.0,
+        "cross_entropy": 1.0,
+        "alignment": 0.5,
+        "orthogonality": 0.1,
+        "hsic": 0.1,
+    }
+    assert (stage.iterations, stage.schedule.milestones, stage.schedule.gamma) == (25_000, (10_000, 20_000), 0.1)
+    assert (stage.optimizer.name, stage.optimizer.lr) == ("adam", 3e-4)
+    clips = stage.clips
+    assert (clips.subjects_per_batch, clips.sequences_per_subject, clips.num_frames) == (8, 8, 10)
+    assert clips.order == "unordered"
 
 
 def test_quick_trains_at_its_own_size() -> None:
@@ -129,6 +141,11 @@ def test_mixed_precision_trains(small: Callable[..., TcfdNet]) -> None:
 def test_padding_and_company_change_nothing(small: Callable[..., TcfdNet]) -> None:
     for name in ("whole", "no-bypass", "no-mf"):
         check_lengths(small(**ABLATIONS[name]), (5, 2, 1))
+
+
+@pytest.mark.parametrize("name", [*ABLATIONS, "private-stem", "private-bypass", "clip-space"])
+def test_an_embedding_stands_alone(name: str, small: Callable[..., TcfdNet]) -> None:
+    check_apart(small(**{**ABLATIONS, **OPEN_POINTS}[name]))
 
 
 def test_training_steps_tell_two_subjects_apart(small: Callable[..., TcfdNet]) -> None:

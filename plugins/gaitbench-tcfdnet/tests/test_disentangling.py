@@ -32,6 +32,28 @@ def test_retrieval_never_mixes_modalities(seed: int) -> None:
     assert torch.equal(retrieve(queries[:1], changed, kind[:1], 3).numbers, found.numbers[:1])
 
 
+@pytest.mark.parametrize("count", [1, 3, 6])
+def test_among_equals_the_first_ones_are_retrieved_whoever_else_asks(count: int) -> None:
+    bank = torch.tensor([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0], [2.0, 0.0], [3.0, 0.0], [0.5, 0.0]])[None]
+    queries = torch.tensor([[1.0, 0.0]]).repeat(40, 1)
+    expected = [1, 3, 4, 5, 2, 0][:count]
+    for asked in (1, 7, 40):
+        found = retrieve(queries[:asked], bank, torch.zeros(asked, dtype=torch.long), count)
+        assert found.numbers.tolist() == [expected] * asked
+
+
+@pytest.mark.parametrize("count", [0, 4])
+def test_more_than_there_are_cannot_be_retrieved(count: int) -> None:
+    with pytest.raises(ModelError, match=f"{count} of 3 prototypes of each modality"):
+        retrieve(torch.ones(1, 2), torch.ones(2, 3, 2), torch.tensor([0]), count)
+
+
+def test_as_many_as_there_are_is_all_of_them() -> None:
+    rng = torch.Generator().manual_seed(0)
+    found = retrieve(torch.randn(2, 4, generator=rng), torch.randn(2, 5, 4, generator=rng), torch.tensor([1, 0]), 5)
+    assert [sorted(row) for row in found.numbers.tolist()] == [[0, 1, 2, 3, 4]] * 2
+
+
 def test_parts_add_up_and_follow_the_formulas(sizes: dict[str, Any]) -> None:
     tfd = made(sizes, tau=0.5)
     maps, prototypes = torch.randn(3, 8, 4, 5), torch.randn(3, 4, 8)

@@ -63,6 +63,41 @@ def test_places_are_weighted_around_one(sizes: dict[str, Any]) -> None:
     assert 0 <= bounded.min() < bounded.max() <= 1
 
 
+def test_weights_of_places_by_definition(sizes: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    weighting, maps = SpatialWeighting(TcfdNetConfig(**sizes)).eval(), torch.randn(2, 8, 3, 4)
+    first, norm, _, last = weighting.layers
+    inner = torch.einsum("oc,mchw->mohw", first.weight[:, :, 0, 0], maps)
+    with torch.no_grad():
+        norm.running_mean.normal_()  # type: ignore[operator,union-attr]
+        norm.running_var.uniform_(0.5, 2)  # type: ignore[operator,union-attr]
+    mean, deviation = norm.running_mean[:, None, None], (norm.running_var + norm.eps).sqrt()[:, None, None]  # type: ignore[index,operator]
+    normed = (inner - mean) / deviation * norm.weight[:, None, None] + norm.bias[:, None, None]
+    rectified = torch.where(normed > 0, normed, 0.01 * normed)
+    expected = torch.einsum("oc,mchw->mohw", last.weight[:, :, 0, 0], rectified) + last.bias
+    torch.testing.assert_close(weighting(maps), expected)
+
+
+@pytest.mark.parametrize("squash", ["sigmoid", "softmax"])
+def test_weights_of_channels_by_definition(squash: str, sizes: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    beta = StabilityEnhancement(TcfdNetConfig(**{**sizes, "squash": squash}))
+    with torch.no_grad():
+        for weight in beta.parameters():
+            weight.normal_()
+    shared = torch.randn(2, 8, 4, 4)
+    convolved = torch.nn.functional.conv2d(shared, beta.conv.weight, beta.conv.bias, stride=2, padding=1)
+    assert convolved.shape == (2, 8, 2, 2)
+    first, _, second = beta.mlp
+    inner = convolved.flatten(1) @ first.weight.T + first.bias
+    numbers = torch.where(inner > 0, inner, 0.01 * inner) @ second.weight.T + second.bias
+    kernel, bias = beta.along_channels.weight[0, 0], beta.along_channels.bias
+    padded = torch.nn.functional.pad(numbers, (1, 1))
+    along = sum(kernel[shift] * padded[:, shift : shift + 8] for shift in range(3)) + bias
+    expected = torch.softmax(along, dim=1) if squash == "softmax" else 1 / (1 + torch.exp(-along))
+    torch.testing.assert_close(beta(shared), expected)
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("squash", ["sigmoid", "softmax"])
 def test_a_weight_for_each_channel(squash: str, stride: int, sizes: dict[str, Any]) -> None:

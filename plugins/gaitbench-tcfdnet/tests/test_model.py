@@ -169,6 +169,76 @@ def test_patches_are_exchanged_in_training_alone(small: Small, pairs: Pairs, mon
     assert len(drawn) == 2
 
 
+def test_what_is_exchanged_reaches_the_network_and_nothing_else_changes(
+    small: Small, pairs: Pairs, monkeypatch: Any
+) -> None:
+    model = small(exchange=1.0).train()
+    batch = pairs(model)
+    seen: list[Tensor] = []
+    whole = model._see
+    monkeypatch.setattr(model, "_see", lambda given: seen.append(given.clips) or whole(given))
+    torch.manual_seed(3)
+    model(batch)
+    silhouettes, depth = seen[0].chunk(2)
+    before = [batch.inputs[name].expand(-1, 3, -1, -1, -1) for name in MODALITIES]
+    is_swapped = (silhouettes == before[1]).all(dim=(1, 2)) & (depth == before[0]).all(dim=(1, 2))  # [N, H, W]
+    is_kept = (silhouettes == before[0]).all(dim=(1, 2)) & (depth == before[1]).all(dim=(1, 2))
+    assert (is_swapped | is_kept).all()
+    # One of 2x2 cells of 8x8 pixels, in all frames and channels alike.
+    assert is_swapped.sum(dim=(1, 2)).tolist() == [64] * 4
+    assert batch.inputs["silhouette"].shape[1] == 1
+
+
+def test_pairs_of_unequal_length_do_not_exchange_patches(small: Small, pairs: Pairs) -> None:
+    model = small().train()
+    batch = pairs(model)
+    batch.num_frames["lidar-depth"] = torch.tensor([3, 3, 2, 3])
+    with pytest.raises(ShapeError, match=r"exchanged between the same moments.*\[3, 3, 3, 3\] and \[3, 3, 2, 3\]"):
+        model(batch)
+    assert small(exchange=0.0).train()(batch).embedding.shape == (4, 6, 4)
+    assert model.eval()(batch).embedding.shape == (4, 6, 4)
+
+
+@pytest.mark.parametrize(
+    ("fields", "gone"),
+    [
+        pytest.param({"prototypes": "learned"}, {"bank", "text_adapter"}, id="no-gmtd"),
+        pytest.param({"prototypes": "none"}, {"bank", "text_adapter"}, id="no-prototypes"),
+        pytest.param({"has_bypass": False}, {"bypass"}, id="no-bypass"),
+        pytest.param({"has_tfd": False}, {"bank", "text_adapter", "disentangling"}, id="no-tfd"),
+        pytest.param({"has_fse": False}, {"stability"}, id="no-fse"),
+        pytest.param({"has_mf": False}, set(), id="no-mf"),
+        pytest.param({"has_sw": False}, {"weighting"}, id="no-sw"),
+        pytest.param({"num_retrieved": 8}, set(), id="k-8"),
+        pytest.param({"num_retrieved": 32}, set(), id="k-32"),
+    ],
+)
+def test_an_ablation_takes_away_what_it_names_and_changes_the_embedding(
+    fields: dict[str, Any], gone: set[str], small: Small, pairs: Pairs
+) -> None:
+    whole, ablated = small(gate_bias=0.0).eval(), small(gate_bias=0.0, **fields).eval()
+    batch = pairs(whole)
+    before = whole(batch)
+    # The same weights wherever both have them, so that a difference is that of the ablation.
+    known = {key: value for key, value in whole.state_dict().items() if not key.endswith("_extra_state")}
+    own = ablated.state_dict()
+    ablated.load_state_dict({k: v for k, v in known.items() if k in own and own[k].shape == v.shape}, strict=False)
+    parts = [{key.split(".")[0] for key in model.state_dict()} for model in (whole, ablated)]
+    assert parts[0] - parts[1] == gone
+    after = ablated(batch)
+    for modality in MODALITIES:
+        one, other = (output.by_modality[modality].embedding for output in (before, after))
+        assert (one - other).abs().max() > 1e-4 * one.abs().max()
+    losses = ablated.losses(after, batch, Stage())
+    assert {name for name, value in losses.items() if not value.requires_grad} == (
+        {"alignment", "orthogonality", "hsic"}
+        if "has_tfd" in fields
+        else {"alignment"}
+        if "prototypes" in fields
+        else set()
+    )
+
+
 def test_streams_must_show_the_same_moments(small: Small, pairs: Pairs) -> None:
     model = small()
     batch = pairs(model)
@@ -295,6 +365,14 @@ def test_the_share_is_that_of_the_lengths(small: Small, pairs: Pairs) -> None:
         pytest.param({"prototypes": "learned", "retrieval": "clip"}, "learned prototypes are compared", id="learned"),
         pytest.param({"image": {"architecture": "hashing"}}, "reads sentences", id="hashing"),
         pytest.param({"num_retrieved": 65}, "there are 64 sentences", id="k_t"),
+        pytest.param({"has_bypass": False, "has_mf": False}, "leave one of them out", id="nothing-left"),
+        pytest.param({"has_bypass": False, "sharing": "private-stem"}, "about the bypass", id="no-bypass"),
+        pytest.param({"has_mf": False, "has_mf_residual": False}, "about the fusion", id="no-fusion"),
+        pytest.param({"has_sw": False, "sw_activation": "sigmoid"}, "about the spatial weighting", id="no-sw"),
+        pytest.param({"has_fse": False, "squash": "softmax"}, "squash=softmax is about FSE", id="no-fse"),
+        pytest.param({"has_tfd": False, "prototypes": "learned"}, "prototypes=learned is about TFD", id="no-tfd"),
+        pytest.param({"has_tfd": False, "orthogonality": "literal"}, "orthogonality=literal is about", id="no-loss"),
+        pytest.param({"prototypes": "none", "retrieval": "clip"}, "retrieval=clip is about", id="no-retrieval"),
     ],
 )
 def test_what_contradicts_itself_is_refused(fields: dict[str, Any], match: str, small: Small) -> None:

@@ -1,5 +1,6 @@
 """Every loss about a feature's parts against its definition, written out."""
 
+import numpy as np
 import pytest
 import torch
 from gaitbench_tcfdnet.part_losses import alignment, hsic, overlap
@@ -15,9 +16,9 @@ def cosine(x: list[float], y: list[float]) -> float:
 
 def hsic_by_definition(a: Tensor, b: Tensor) -> float:
     n = len(a)
-    centring = torch.eye(n, dtype=torch.float64) - 1 / n
-    kernels = [centring @ (x.double() @ x.double().T) @ centring for x in (a, b)]
-    return float(torch.trace(kernels[0] @ kernels[1]) / (n - 1) ** 2)
+    centring = np.eye(n) - np.ones((n, n)) / n
+    kernels = [centring @ (x @ x.T) @ centring for x in (a.double().numpy(), b.double().numpy())]
+    return float(np.trace(kernels[0] @ kernels[1]) / (n - 1) ** 2)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -27,6 +28,19 @@ def test_hsic_is_the_trace_of_centred_kernels(seed: int) -> None:
     assert hsic(a, b).item() == pytest.approx(hsic_by_definition(a, b), rel=1e-4)
     assert hsic(a, b).item() == pytest.approx(hsic(b, a).item(), rel=1e-4)
     assert hsic(a, b) >= 0
+
+
+def test_losses_keep_their_digits_under_autocast_and_in_float64() -> None:
+    rng = torch.Generator().manual_seed(3)
+    a, b = (torch.randn(6, 5, generator=rng, dtype=torch.float64) for _ in range(2))
+    assert hsic(a, b).item() == pytest.approx(hsic_by_definition(a, b), rel=1e-12)
+    mean = sum(cosine(x, y) for x, y in zip(a.tolist(), b.tolist(), strict=True)) / 6
+    assert alignment(a, b).item() == pytest.approx(1 - mean, rel=1e-12)
+    assert overlap(a, b).mean().item() == pytest.approx(mean, rel=1e-12)
+    single = a.float(), b.float()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert hsic(*single).dtype == torch.float32
+        assert hsic(*single).item() == pytest.approx(hsic_by_definition(a, b), rel=1e-5)
 
 
 def test_hsic_of_a_constant_batch_is_zero() -> None:
