@@ -28,7 +28,7 @@ def clip(modality: str, frames: torch.Tensor) -> GaitBatch:
 
 
 def test_depth_is_near_at_one_and_nothing_at_zero_around_the_middle_of_each_frame() -> None:
-    config = SensorConfig(modalities=("silhouette", "depth"), height_px=2, width_px=2)
+    config = SensorConfig(modalities=("silhouette", "depth"), height_px=2, width_px=2, bins=(1,))
     frames = torch.tensor([[[0.0, 2000.0], [3000.0, 4000.0]], [[0.0, 0.0], [0.0, 5000.0]]])[None, None]
     first, second = pictures_of(clip("depth", frames), "depth", config)[0]
     torch.testing.assert_close(first[0], torch.tensor([[0, 1], [128 / 255, 1 / 255]]))
@@ -38,14 +38,14 @@ def test_depth_is_near_at_one_and_nothing_at_zero_around_the_middle_of_each_fram
 
 
 def test_how_far_the_person_is_does_not_matter_to_depth() -> None:
-    config = SensorConfig(modalities=("silhouette", "depth"), height_px=8, width_px=8)
+    config = SensorConfig(modalities=("silhouette", "depth"), height_px=8, width_px=8, bins=(1,))
     frames = 1000 * torch.rand(1, 1, 2, 8, 8, generator=torch.Generator().manual_seed(0)) + 2000
     near, far = (pictures_of(clip("depth", x), "depth", config)[0] for x in (frames, frames + 3000))
     torch.testing.assert_close(near, far, atol=1e-3, rtol=0)
 
 
 def test_an_edge_that_an_augmentation_blended_changes_nothing_else() -> None:
-    config = SensorConfig(modalities=("silhouette", "depth"), height_px=8, width_px=8)
+    config = SensorConfig(modalities=("silhouette", "depth"), height_px=8, width_px=8, bins=(1,))
     frames = torch.zeros(1, 1, 1, 8, 8)
     frames[..., 2:6] = 3000 + 100 * torch.arange(4.0)
     blended = frames.clone()
