@@ -12,6 +12,9 @@ import pytest
 from made_up import Cli, Site
 from places import REPOSITORY, SAMPLE
 
+from gaitbench.quarantine import PluginInfo
+from gaitbench.registry import Registry, build_registry
+
 # The sample plugin is a project of its own: it is tested where it is installed.
 collect_ignore = ["sample_plugin"]
 
@@ -22,6 +25,17 @@ def pytest_configure() -> None:
     """Let Ctrl-C reach the processes that tests start, also where a script in the background ignores it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    """What core brings and the plugin of ``tests/support/tiny_plugin.py``."""
+    import tiny_plugin
+
+    made = build_registry([])
+    info = PluginInfo(name="tiny", distribution="gaitbench-tiny", version="0.1", target="tiny_plugin")
+    made.load_plugin(info, lambda: tiny_plugin)
+    return made
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Attributes appended to embeddings: the true ones mark a result, the predicted ones come from a run of their own."""
 
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,30 +13,16 @@ from gaitbench.cells.cell import Cell, resolve_cell
 from gaitbench.cells.open_cell import OpenCell
 from gaitbench.errors import DatasetError, UsageError
 from gaitbench.leaderboard import add, check, from_folders, show
-from gaitbench.quarantine import PluginInfo
-from gaitbench.registry import Registry, build_registry
+from gaitbench.registry import Registry
 from gaitbench.results import RunRecord, read_record, read_tables
 from gaitbench.runner import begins_training, plan, run, run_cell, run_one
 from gaitbench.tasks.attribute_evidence import AnswerSheet
-
-SUPPORT = Path(__file__).parents[1] / "support"
-sys.path.insert(0, str(SUPPORT))
-
-import tiny_plugin  # noqa: E402
 
 NET = Cell(task="identity", dataset="tiny", model="tiny-net", device="cpu")
 
 
 def appended(what: str, **fields: object) -> Cell:
     return NET.model_copy(update={"append_attributes": what, **fields})
-
-
-@pytest.fixture(scope="module")
-def registry() -> Registry:
-    made = build_registry([])
-    info = PluginInfo(name="tiny", distribution="gaitbench-tiny", version="0.1", target="tiny_plugin")
-    made.load_plugin(info, lambda: tiny_plugin)
-    return made
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -17,8 +17,7 @@ from gaitbench.errors import DatasetError, IncompleteDataError, ProtocolError, U
 from gaitbench.hookspecs import RunEvent
 from gaitbench.leaderboard import add, check, from_folders
 from gaitbench.protocol import Protocol
-from gaitbench.quarantine import PluginInfo
-from gaitbench.registry import Registry, build_registry
+from gaitbench.registry import Registry
 from gaitbench.results import DataProvenance, read_record, read_tables, record_text, same_result
 from gaitbench.runner import RunResult, ScoredOn, begins_training, load_trained, plan, run, run_cell
 from gaitbench.store import open_or_prepare
@@ -30,14 +29,6 @@ sys.path.insert(0, str(SUPPORT))
 import tiny_plugin  # noqa: E402
 
 CROSS = Cell(task="identity", dataset="tiny", model="tiny-mean", scored_on=ScoredOn(dataset="other"))
-
-
-@pytest.fixture(scope="module")
-def registry() -> Registry:
-    made = build_registry([])
-    info = PluginInfo(name="tiny", distribution="gaitbench-tiny", version="0.1", target="tiny_plugin")
-    made.load_plugin(info, lambda: tiny_plugin)
-    return made
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -13,8 +13,7 @@ from gaitbench.errors import DatasetError, PluginError
 from gaitbench.explaining.finished_run import find_run
 from gaitbench.explaining.shared_space import shared_space
 from gaitbench.hookspecs import RunEvent
-from gaitbench.quarantine import PluginInfo
-from gaitbench.registry import Registry, build_registry
+from gaitbench.registry import Registry
 from gaitbench.runner import RunResult, load_trained, run
 from gaitbench.store import open_or_prepare
 from gaitbench.tasks import read_audited
@@ -26,14 +25,6 @@ import tiny_plugin  # noqa: E402
 
 BOTH = "silhouette+lidar-depth"
 FUSES = {"fuses": '[["silhouette", "lidar-depth"]]'}
-
-
-@pytest.fixture(scope="module")
-def registry() -> Registry:
-    made = build_registry([])
-    info = PluginInfo(name="tiny", distribution="gaitbench-tiny", version="0.1", target="tiny_plugin")
-    made.load_plugin(info, lambda: tiny_plugin)
-    return made
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -13,8 +13,7 @@ from gaitbench.cells.plan import plan
 from gaitbench.errors import DatasetError, GaitbenchError, IncompleteDataError, ProtocolError, UsageError
 from gaitbench.partition import list_digest
 from gaitbench.protocol import Protocol
-from gaitbench.quarantine import PluginInfo
-from gaitbench.registry import Registry, build_registry
+from gaitbench.registry import Registry
 from gaitbench.results import RunRecord, same_result
 from gaitbench.runner import load_trained, run, run_cell
 
@@ -24,14 +23,6 @@ sys.path.insert(0, str(SUPPORT))
 import tiny_plugin  # noqa: E402
 
 PARTITION = tiny_plugin.PARTITION
-
-
-@pytest.fixture(scope="module")
-def registry() -> Registry:
-    made = build_registry([])
-    info = PluginInfo(name="tiny", distribution="gaitbench-tiny", version="0.1", target="tiny_plugin")
-    made.load_plugin(info, lambda: tiny_plugin)
-    return made
 
 
 @pytest.fixture(scope="module", autouse=True)

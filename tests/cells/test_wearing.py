@@ -34,14 +34,6 @@ from tiny_dataset import TinyBuilder  # noqa: E402
 NET = Cell(task="attribute", dataset="tiny", model="tiny-net", device="cpu")
 
 
-@pytest.fixture(scope="module")
-def registry() -> Registry:
-    made = build_registry([])
-    info = PluginInfo(name="tiny", distribution="gaitbench-tiny", version="0.1", target="tiny_plugin")
-    made.load_plugin(info, lambda: tiny_plugin)
-    return made
-
-
 @pytest.fixture(scope="module", autouse=True)
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     patch = pytest.MonkeyPatch()

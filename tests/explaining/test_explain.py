@@ -15,8 +15,7 @@ from gaitbench.dataset import GaitDataset
 from gaitbench.errors import DatasetError, ModelError, OutputError, RecordError, UnknownNameError, UsageError
 from gaitbench.explaining.explain import explain_run
 from gaitbench.explaining.explanation import Explanation
-from gaitbench.quarantine import PluginInfo
-from gaitbench.registry import Registry, build_registry
+from gaitbench.registry import Registry
 from gaitbench.runner import ScoredOn, load_trained, run
 from gaitbench.store import open_or_prepare
 
@@ -24,14 +23,6 @@ SUPPORT = Path(__file__).parents[1] / "support"
 sys.path.insert(0, str(SUPPORT))
 
 import tiny_plugin  # noqa: E402
-
-
-@pytest.fixture(scope="module")
-def registry() -> Registry:
-    made = build_registry([])
-    info = PluginInfo(name="tiny", distribution="gaitbench-tiny", version="0.1", target="tiny_plugin")
-    made.load_plugin(info, lambda: tiny_plugin)
-    return made
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,7 +1,6 @@
 """From the embeddings of a finished run to its space: found, checked, measured and drawn."""
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,24 +18,10 @@ from gaitbench.explaining.finished_run import find_run
 from gaitbench.explaining.gap import ModalityGap, modality_gap
 from gaitbench.explaining.shared_space import principal_plane, shared_space
 from gaitbench.explaining.space_picture import draw_space
-from gaitbench.quarantine import PluginInfo
-from gaitbench.registry import Registry, build_registry
+from gaitbench.registry import Registry
 from gaitbench.runner import run
 from gaitbench.sequence import SequenceInfo
 from gaitbench.table import SequenceTable
-
-SUPPORT = Path(__file__).parents[1] / "support"
-sys.path.insert(0, str(SUPPORT))
-
-import tiny_plugin  # noqa: E402
-
-
-@pytest.fixture(scope="module")
-def registry() -> Registry:
-    made = build_registry([])
-    info = PluginInfo(name="tiny", distribution="gaitbench-tiny", version="0.1", target="tiny_plugin")
-    made.load_plugin(info, lambda: tiny_plugin)
-    return made
 
 
 @pytest.fixture(scope="module", autouse=True)
