@@ -22,6 +22,8 @@ __all__ = ["ViewedSequence", "check_viewer", "height_colours", "view_points"]
 
 _WHAT = "3D views"
 _POINT_PX = 4.0
+# From where a walk is looked at: over the sensor's shoulder, which stands at the origin and looks along x.
+_TOWARDS_CAMERA = (-0.9, -0.35, 0.25)
 _LOW, _HIGH = np.array([0.13, 0.33, 0.66]), np.array([0.98, 0.78, 0.24])
 
 
@@ -131,6 +133,9 @@ def _play(frames: PointFrames, title: str, seconds: float, *, is_once: bool) -> 
         window.add_geometry(cloud)  # with all points, so that the camera sees the whole walk
         if (options := window.get_render_option()) is not None:
             options.point_size = _POINT_PX
+        if (camera := window.get_view_control()) is not None:  # its own camera has y above
+            camera.set_front(_TOWARDS_CAMERA)
+            camera.set_up((0.0, 0.0, 1.0))
         while True:
             for part in parts:
                 until = time.monotonic() + seconds

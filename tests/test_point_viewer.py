@@ -68,6 +68,9 @@ class Window:
     def get_render_option(self) -> None:
         return None
 
+    def get_view_control(self) -> Any:
+        return types.SimpleNamespace(set_front=lambda _: None, set_up=lambda up: setattr(Window, "up", up))
+
     def update_geometry(self, cloud: Any) -> None:
         assert len(cloud.points) == len(cloud.colors)
         Window.shown.append(len(cloud.points))
@@ -107,6 +110,7 @@ def test_every_frame_is_shown_and_the_window_closed(folder: Path) -> None:
     assert Window.shown == list(COUNTS)
     assert Window.is_destroyed
     assert Window.title == "b - lidar"
+    assert Window.up == (0, 0, 1), "a walker stands"
 
 
 @pytest.mark.usefixtures("open3d")

@@ -65,6 +65,18 @@ def test_pcd_through_open3d(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_points([tmp_path / "0.pcd"]).points, [[1, 2, 3], [4, 5, 6]])
 
 
+@pytest.mark.parametrize("ascii_", [True, False])
+@pytest.mark.parametrize("suffix", ["ply", "pcd"])
+def test_what_open3d_writes_is_read(tmp_path: Path, suffix: str, ascii_: bool) -> None:
+    open3d = pytest.importorskip("open3d", reason="Open3D is an extra of gaitbench-lidar")
+    for number, points in enumerate(CLOUDS[:3]):
+        cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(points[:, :3].astype(np.float64)))
+        assert open3d.io.write_point_cloud(str(tmp_path / f"{number}.{suffix}"), cloud, write_ascii=ascii_)
+    found = read_points(sorted(tmp_path.iterdir()))
+    assert np.diff(found.offsets).tolist() == [len(points) for points in CLOUDS[:3]]
+    np.testing.assert_allclose(found.points, np.concatenate(CLOUDS[:3])[:, :3], atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

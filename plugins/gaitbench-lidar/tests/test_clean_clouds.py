@@ -1,4 +1,4 @@
-"""Stray points and thinning, with a slow stand-in for Open3D."""
+"""Stray points and thinning, with Open3D where it is installed and with a slow stand-in for it everywhere."""
 
 import sys
 import types
@@ -40,8 +40,11 @@ class Cloud:
         return Cloud([np.mean(cube, axis=0) for cube in cubes.values()])
 
 
-@pytest.fixture
-def open3d(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(params=["stand-in", "Open3D"])
+def open3d(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "Open3D":
+        pytest.importorskip("open3d", reason="Open3D is an extra of gaitbench-lidar")
+        return
     fake = types.ModuleType("open3d")
     fake.geometry = types.SimpleNamespace(PointCloud=Cloud)  # type: ignore[attr-defined]
     fake.utility = types.SimpleNamespace(Vector3dVector=np.asarray)  # type: ignore[attr-defined]
