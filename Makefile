@@ -2,8 +2,10 @@
 #
 #   make crossmodal    install into .venv, train and score cross-modal models on the embedded walkers
 #   make identity      the same for identification within one sensor
-#   make test          all tests of core and plugins; 'make --jobs 2 test' runs the two side by side
-#   make check         what a change must pass: format, lint, types, tests, leaderboards, wheels
+#   make test          all tests: core's here, each plugin's wheel where only what it declares is installed;
+#                      'make --jobs 2 test' runs the two side by side
+#   make test-plugins  the plugins' tests all here, which is quicker
+#   make check         what a change must pass: format, lint, types, leaderboards, tests
 #   make format        rewrite the source as 'make check' wants it
 #   make bench         benchmarks
 #
@@ -33,7 +35,7 @@ identity: MODELS ?= nearest-raw gei gaitset gaitbase
 identity: install
 	$(BIN)/gaitbench run --task identity --model $(MODELS) $(ARGS)
 
-test: test-core test-plugins
+test: test-core wheels
 
 test-core: install-test
 	$(BIN)/python -m pytest gaitbench tests $(ARGS)
@@ -41,7 +43,7 @@ test-core: install-test
 test-plugins: install-test
 	$(BIN)/python -m pytest plugins $(ARGS)
 
-check: lint types leaderboard wheels test
+check: lint types leaderboard test
 
 lint: install-dev
 	$(BIN)/ruff format --check .
@@ -54,7 +56,7 @@ leaderboard: install
 	$(BIN)/gaitbench leaderboard check leaderboards
 
 wheels: install-dev
-	.ci/wheels $(BIN)/python
+	.ci/wheels $(BIN)/python $(ARGS)
 
 format: install-dev
 	$(BIN)/ruff format .
