@@ -9,9 +9,13 @@ from gaitbench.board import Board, Row
 LEADERBOARDS = Path(__file__).parents[1] / "leaderboards"
 
 
-def rows_of(task: str) -> dict[str, Row]:
+def all_rows(task: str) -> list[Row]:
     board = Board.model_validate_json((LEADERBOARDS / task / "walkers" / "leaderboard.json").read_text())
-    return {row.model: row for section in board.sections for row in section.rows}
+    return [row for section in board.sections for row in section.rows]
+
+
+def rows_of(task: str) -> dict[str, Row]:
+    return {row.model: row for row in all_rows(task)}
 
 
 def rank_1(row: Row, group: str, direction: str = "") -> float:
@@ -47,8 +51,17 @@ def test_crossing_the_sensors_costs_accuracy_and_is_far_above_chance(direction: 
     assert value < min(rank_1(row, "NM", f"{sensor}->{sensor}") for sensor in ("silhouette", "lidar-depth"))
 
 
-def test_three_seeds_of_every_model() -> None:
-    for task in ("identity", "crossmodal"):
-        assert {row.model: list(row.seeds) for row in rows_of(task).values()} == {
-            name: [0, 1, 2] for name in rows_of(task)
-        }
+def test_attributes_are_told_from_the_walk_and_not_from_what_is_common() -> None:
+    for row in all_rows("attribute"):
+        ma, accuracy = row.cells["ma_onehot45|all|"], row.cells["class_accuracy|all|"]
+        assert (ma.chance, ma.majority) == (0.5, 0.5)
+        assert ma.ci_low is not None
+        assert ma.ci_low > 0.55, row.model
+        assert accuracy.majority == pytest.approx(0.4517, abs=1e-4)
+        assert accuracy.value is not None
+        assert accuracy.value > accuracy.majority + 0.1, row.model
+
+
+def test_three_seeds_of_every_row() -> None:
+    for task in ("identity", "crossmodal", "attribute"):
+        assert {tuple(row.seeds) for row in all_rows(task)} == {(0, 1, 2)}, task
