@@ -171,9 +171,13 @@ class ClipTextTower(nn.Module, TextEncoder):
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Encode tokens; gradients flow to ``after_layer``'s own parameters.
 
+        No token sees those behind it, so what stands behind the end of the longest sentence is computed for
+        ``return_tokens`` alone.
+
         Args:
             tokens: ``[S, K]`` int64, as :meth:`tokenize` gives them.
-            after_layer: Called with each layer's number, from 0, and output ``[S, K, D]``; returns what goes on.
+            after_layer: Called with each layer's number, from 0, and output ``[S, k, D]``, of the longest sentence's k
+                tokens or, with ``return_tokens``, of K; returns what goes on.
             return_tokens: True for every token's vector besides the sentence's.
 
         Returns:
@@ -186,8 +190,10 @@ class ClipTextTower(nn.Module, TextEncoder):
         if tokens.ndim != 2 or tokens.shape[1] != self.context_length:
             raise ShapeError(f"a text tower reads tokens [S, {self.context_length}], got {list(tokens.shape)}")
         net = self.network
-        x: Tensor = net.token_embedding(tokens) + net.positional_embedding  # [S, K, D]
-        mask = net.attn_mask.to(x.dtype)
+        end = tokens.argmax(dim=1)  # [S]; the end-of-text token has the highest number of all
+        length = self.context_length if return_tokens or not len(end) else int(end.max()) + 1
+        x: Tensor = net.token_embedding(tokens[:, :length]) + net.positional_embedding[:length]  # [S, k, D]
+        mask = net.attn_mask[:length, :length].to(x.dtype)
         for number, block in enumerate(net.transformer.resblocks):
             x = block(x, attn_mask=mask)
             if after_layer is not None:
@@ -198,8 +204,7 @@ class ClipTextTower(nn.Module, TextEncoder):
                         f"after_layer must return {list(shape)}, as layer {number} gave it, got {list(x.shape)}"
                     )
         x = net.ln_final(x)
-        # The end-of-text token has the highest number of all.
-        sentences = x[torch.arange(len(x), device=x.device), tokens.argmax(dim=1)]  # [S, D]
+        sentences = x[torch.arange(len(x), device=x.device), end]  # [S, D]
         if self.is_projected:
             sentences = _projected(net.text_projection, sentences)
         if not return_tokens:

@@ -136,7 +136,20 @@ def test_a_hook_that_adds_nothing_changes_nothing() -> None:
         return h + 0.0
 
     assert torch.equal(tower(x, note), tower(x))
-    assert seen == [(layer, (2, 77, 32)) for layer in range(3)]
+    longest = int(x.argmax(dim=1).max()) + 1
+    assert longest < 77
+    assert seen == [(layer, (2, longest, 32)) for layer in range(3)]
+
+
+def test_what_is_behind_the_longest_sentence_is_left_out_and_changes_nothing() -> None:
+    tower = small()
+    x = tower.tokenize(["a man walks", "a man in a long coat walks slowly", " ".join(["walk"] * 75)])
+    whole, _ = tower(x, return_tokens=True)
+    torch.testing.assert_close(tower(x), whole)  # the last one fills all 77
+    for part in (x[:1], x[:2], x[[1, 0]]):
+        rows = [int(row) for row in (part[:, None] == x).all(dim=2).int().argmax(dim=1)]
+        torch.testing.assert_close(tower(part), whole[rows])
+    assert tower(x[:0]).shape == (0, tower.width)
 
 
 def test_gradients_flow_through_frozen_layers_into_what_is_added() -> None:
@@ -160,7 +173,9 @@ def test_a_tower_that_is_trained_along_learns_everywhere() -> None:
 
 def test_a_hook_must_keep_the_shape() -> None:
     tower = small()
-    with pytest.raises(ShapeError, match=r"must return \[2, 77, 32\], as layer 1 gave it, got \[2, 76, 32\]"):
+    longest = int(tower.tokenize(SENTENCES).argmax(dim=1).max()) + 1
+    told = rf"must return \[2, {longest}, 32\], as layer 1 gave it, got \[2, {longest - 1}, 32\]"
+    with pytest.raises(ShapeError, match=told):
         tower(tower.tokenize(SENTENCES), lambda layer, h: h[:, layer:])
     with pytest.raises(ShapeError, match=r"tokens \[S, 77\], got \[2, 5\]"):
         tower(torch.zeros(2, 5, dtype=torch.int64))

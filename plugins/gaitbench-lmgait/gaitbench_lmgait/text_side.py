@@ -121,11 +121,13 @@ class TextSide(nn.Module):
                 assert image is not None
                 tokens = tokens.repeat(len(image), 1)  # [N * S, K]
                 image = image.float().repeat_interleave(num_sentences, dim=0)
-            vectors, of_tokens = tower(tokens, partial(self._adapt, image), return_tokens=True)
+            adapt = partial(self._adapt, image)
             if self.config.text_form == "tokens":
+                _, of_tokens = tower(tokens, adapt, return_tokens=True)
                 last = tokens.argmax(dim=1, keepdim=True)  # the end of a text has the highest number of all tokens
                 is_text = torch.arange(tokens.shape[1], device=tokens.device) <= last  # [S, K]
                 return self.projection(of_tokens[is_text])[None]
+            vectors = tower(tokens, adapt)
             projected: Tensor = self.projection(vectors)
             return projected.view(-1, num_sentences, projected.shape[1]).mean(dim=1, keepdim=True)
 
