@@ -3,6 +3,7 @@
 Axes: M sequences, A and B tokens, D width, H heads.
 """
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -40,7 +41,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, *, mask: Tenso
         mask: ``[M, B]`` bool, true where a sequence may look; somewhere for each.
 
     Returns:
-        ``[M, A, D]``, the heads side by side.
+        ``[M, A, D]``, the heads side by side, in the precision of the queries. A CPU computes in float32 or
+            better.
 
     Raises:
         ShapeError: There are other axes, or the heads do not divide D.
@@ -49,13 +51,16 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, *, mask: Tenso
         Vaswani et al., "Attention Is All You Need", NeurIPS 2017, sections 3.2.1 and 3.2.2, without the linear maps.
 
     Example:
-        >>> import torch
         >>> alike, value = torch.zeros(1, 2, 4), torch.tensor([[[1.0, 2.0, 3.0, 4.0], [3.0, 2.0, 1.0, 0.0]]])
         >>> attend(alike[:, :1], alike, value, 2)
         tensor([[[2., 2., 2., 2.]]])
     """
     allowed = None if mask is None else mask[:, None, None, :]
-    attended = functional.scaled_dot_product_attention(
-        split_heads(query, heads), split_heads(key, heads), split_heads(value, heads), attn_mask=allowed
-    )
-    return attended.transpose(1, 2).flatten(2)
+    kind = query.device.type
+    asked, seen, told = (split_heads(part, heads) for part in (query, key, value))
+    if kind == "cpu":
+        # In half precision it is several times slower backwards there, also where autocast would choose it.
+        asked, seen, told = (part.to(torch.promote_types(part.dtype, torch.float32)) for part in (asked, seen, told))
+    with torch.autocast(kind, enabled=kind != "cpu" and torch.is_autocast_enabled(kind)):
+        attended = functional.scaled_dot_product_attention(asked, seen, told, attn_mask=allowed)
+    return attended.transpose(1, 2).flatten(2).to(query.dtype)

@@ -6,7 +6,7 @@ Axes: M images, C channels, H rows, W columns.
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["ResidualBlock2d"]
+__all__ = ["ResidualBlock2d", "every_pixel"]
 
 
 class ResidualBlock2d(nn.Module):
@@ -47,7 +47,14 @@ class ResidualBlock2d(nn.Module):
         inner = functional.relu(self.norm1(self.conv1(x)), inplace=True)
         # Picking pixels first is the strided 1x1 convolution; torch's own writes out of bounds in its backward pass
         # (CPU, float32, channels last, 4 to 6 channels; seen in 2.15).
-        if self.stride != 1:
-            x = x[:, :, :: self.stride, :: self.stride]
-        out: Tensor = self.norm2(self.conv2(inner)) + self.shortcut(x)
+        out: Tensor = self.norm2(self.conv2(inner)) + self.shortcut(every_pixel(x, self.stride))
         return functional.relu(out, inplace=True)
+
+
+def every_pixel(x: Tensor, stride: int) -> Tensor:
+    """Pick every stride-th pixel of ``[M, C, H, W]`` in both directions, the first one with them.
+
+    Pooling over single pixels is indexing whose gradient keeps the order in memory; that of a slice always has channels
+    first, which makes all behind it slow where they are last.
+    """
+    return x if stride == 1 else functional.avg_pool2d(x, 1, stride)

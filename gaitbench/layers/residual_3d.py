@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from gaitbench.layers.frame_wise import unfold_frames
 from gaitbench.layers.padding_mask import clear_padding
-from gaitbench.layers.residual import ResidualBlock2d
+from gaitbench.layers.residual import ResidualBlock2d, every_pixel
 
 __all__ = ["BlockKind", "ResidualBlock3d", "ResidualBlockP3d", "ResidualStage"]
 
@@ -168,7 +168,7 @@ def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
 
 def _every(x: Tensor, stride: int) -> Tensor:
     """Pick every stride-th pixel: with a 1x1x1 convolution behind it, the strided one (see ``residual.py``)."""
-    return x if stride == 1 else x[..., ::stride, ::stride]
+    return x if stride == 1 else unfold_frames(every_pixel(_fold(x), stride), x.shape[2])
 
 
 def _fold(x: Tensor) -> Tensor:

@@ -29,6 +29,18 @@ def test_the_order_of_what_is_looked_at_does_not_matter() -> None:
     torch.testing.assert_close(attend(query, key[:, order], value[:, order], 4), attend(query, key, value, 4))
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_a_cpu_computes_in_full_precision_and_answers_in_that_of_the_queries(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    parts = torch.randn(3, 2, 5, 8, dtype=torch.float64).to(dtype).unbind(0)
+    found = attend(*parts, 2)
+    assert found.dtype == dtype
+    # What is expected was computed in float64; only the answer is rounded.
+    torch.testing.assert_close(found, attend(*(part.double() for part in parts), 2).to(dtype))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(attend(*parts, 2), found)
+
+
 def test_heads_are_neighbouring_channels() -> None:
     x = torch.arange(24.0).view(1, 2, 12)
     heads = split_heads(x, 3)

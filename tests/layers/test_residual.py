@@ -3,6 +3,7 @@ import torch
 from torch.nn import functional
 
 from gaitbench.layers import ResidualBlock2d
+from gaitbench.layers.residual import every_pixel
 
 
 @pytest.mark.parametrize(
@@ -34,3 +35,20 @@ def test_the_input_is_left_alone() -> None:
     before = x.clone()
     ResidualBlock2d(4, 4).eval()(x)
     assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_every_pixel_is_a_slice_whose_gradient_stays_channels_last(stride: int, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 4, 7, 6).to(dtype).to(memory_format=torch.channels_last).requires_grad_()
+    seen: list[torch.Tensor] = []
+    inner = x * 2
+    inner.register_hook(seen.append)
+    picked, wanted = every_pixel(inner, stride), (x * 2)[:, :, ::stride, ::stride]
+    weights = torch.randn_like(picked)
+    (picked * weights).sum().backward()
+    assert torch.equal(picked, wanted)
+    assert seen[0].is_contiguous(memory_format=torch.channels_last)
+    assert x.grad is not None
+    torch.testing.assert_close(x.grad, torch.autograd.grad((wanted * weights).sum(), x)[0])

@@ -44,7 +44,7 @@ class CrossAttention(nn.Module):
 
         Args:
             x: What asks.
-            y: What is asked.
+            y: What is asked; one row, ``[1, B, E]``, where all sequences ask the same.
             mask: ``[M, B]`` bool, true where a sequence may look; each somewhere.
 
         Returns:
@@ -52,11 +52,12 @@ class CrossAttention(nn.Module):
         """
         seen = self.norm_seen(y)
         query = self.query(self.norm_query(x))
-        out: Tensor = self.out(attend(query, self.key(seen), self.value(seen), self.heads, mask=mask))
+        key, value = (part.expand(len(x), -1, -1) for part in (self.key(seen), self.value(seen)))
+        out: Tensor = self.out(attend(query, key, value, self.heads, mask=mask))
         return out
 
     def weights(self, x: Tensor, y: Tensor) -> Tensor:
-        """How much of ``[M, B, E]`` each place of ``[M, A, D]`` looks at: ``[M, A, B]``, the mean over heads."""
+        """How much of ``y`` each place of ``x`` looks at: ``[M, A, B]``, the mean over heads; shapes as above."""
         query = split_heads(self.query(self.norm_query(x)), self.heads)
         key = split_heads(self.key(self.norm_seen(y)), self.heads)
         scores = query @ key.transpose(2, 3) * query.shape[3] ** -0.5

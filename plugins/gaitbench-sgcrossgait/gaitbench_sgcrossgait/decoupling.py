@@ -5,7 +5,6 @@ Axes: M sequences of all modalities, S texts, D width, C width of the text space
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from gaitbench.layers import init_parameters
@@ -67,14 +66,13 @@ class Decoupling(nn.Module):
             ``[M, D, h, w]``, for a training loss.
         """
         assert self.attention is not None
-        with torch.autocast(shared.device.type, enabled=False):
-            places = shared.float().flatten(2).transpose(1, 2)  # [M, h*w, D]
-            found: Tensor = places + self.attention(places, texts.float().expand(len(places), -1, -1), may_see)
+        places = shared.float().flatten(2).transpose(1, 2)  # [M, h*w, D]
+        found: Tensor = places + self.attention(places, texts.float()[None], may_see)
         return found.transpose(1, 2).reshape(shared.shape)
 
     def looked_at(self, shared: Tensor, texts: Tensor) -> Tensor:
         """How much each place of ``[M, D, h, w]`` would look at each of ``[S, C]`` texts: ``[M, S, h, w]``."""
         assert self.attention is not None
         places = shared.float().flatten(2).transpose(1, 2)
-        weights = self.attention.weights(places, texts.float().expand(len(places), -1, -1))  # [M, h*w, S]
+        weights = self.attention.weights(places, texts.float()[None])  # [M, h*w, S]
         return weights.transpose(1, 2).reshape(len(shared), -1, *shared.shape[2:])

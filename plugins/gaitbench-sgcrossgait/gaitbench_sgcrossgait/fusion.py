@@ -47,15 +47,13 @@ class DualStreamFusion(nn.Module):
 
     def forward(self, maps: Tensor, patches: Tensor) -> Tensor:
         """Fuse ``[M, D, h, w]`` and ``[M, C, h', w']`` to ``[M, D, h, w]``."""
-        kind = maps.device.type
-        # Attention in half precision is slow backwards on a CPU.
-        with torch.autocast(kind, enabled=kind != "cpu" and torch.is_autocast_enabled(kind)):
-            local = maps.float().flatten(2).transpose(1, 2)  # [M, h*w, D]
-            tokens = self.enter(patches.float().flatten(2).transpose(1, 2))  # [M, o, D]
-            for to_local, to_patches in zip(self.to_local, self.to_patches, strict=True):
-                local, tokens = to_local(local, tokens), to_patches(tokens, local)
-            fine = local.transpose(1, 2).reshape(maps.shape)
-            coarse = tokens.transpose(1, 2).reshape(len(maps), -1, *patches.shape[2:])
+        # Both streams stay in float32; only what is added to them is computed in autocast's precision.
+        local = maps.float().flatten(2).transpose(1, 2)  # [M, h*w, D]
+        tokens = self.enter(patches.flatten(2).transpose(1, 2)).float()  # [M, o, D]
+        for to_local, to_patches in zip(self.to_local, self.to_patches, strict=True):
+            local, tokens = to_local(local, tokens), to_patches(tokens, local)
+        fine = local.transpose(1, 2).reshape(maps.shape)
+        coarse = tokens.transpose(1, 2).reshape(len(maps), -1, *patches.shape[2:])
         coarse = functional.interpolate(coarse, maps.shape[2:], mode="bilinear", align_corners=False)
         merged: Tensor = self.merge(torch.cat([fine, coarse], dim=1))
         return merged

@@ -80,18 +80,16 @@ class MultiGrainedFusion(nn.Module):
 
     def forward(self, tokens: Tensor, maps: Tensor) -> Tensor:
         """Fuse ``[M, 1 + o, D]`` tokens and ``[M, D, h, w]`` maps to ``[M, D, h, w]``."""
-        kind = maps.device.type
-        # Attention in half precision is slow backwards on a CPU.
-        with torch.autocast(kind, enabled=kind != "cpu" and torch.is_autocast_enabled(kind)):
-            tokens, local = tokens.float(), maps.float().flatten(2).transpose(1, 2)  # [M, h*w, D]
-            total = torch.zeros_like(local)
-            for number, to_local in enumerate(self.to_local):
-                after = to_local(local, tokens)
-                if number < len(self.to_tokens):
-                    tokens = self.to_tokens[number](tokens, local)
-                local = after
-                total = total + local
-            fused: Tensor = self.linear(self.norm(total))
+        # Both streams stay in float32; only what is added to them is computed in autocast's precision.
+        tokens, local = tokens.float(), maps.float().flatten(2).transpose(1, 2)  # [M, h*w, D]
+        total = torch.zeros_like(local)
+        for number, to_local in enumerate(self.to_local):
+            after = to_local(local, tokens)
+            if number < len(self.to_tokens):
+                tokens = self.to_tokens[number](tokens, local)
+            local = after
+            total = total + local
+        fused: Tensor = self.linear(self.norm(total))
         return fused.transpose(1, 2).reshape(maps.shape)
 
 
