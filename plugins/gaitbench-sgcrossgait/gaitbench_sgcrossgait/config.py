@@ -98,7 +98,8 @@ class SgCrossGaitConfig(BaseModel, Describing, frozen=True, extra="forbid", use_
     ffn_factor: PositiveInt = 4
     """Inner width of the feed-forward networks, in units of d."""
     fusion_sharing: Literal["shared", "own"] = "shared"
-    """Whether both sensors go through one fusion, or each through its own; the log's parameters fit neither."""
+    """Whether both sensors go through one fusion, or each through its own; the log's parameters fit neither. Like DCF's
+    sizes, it says nothing where there is no DCF."""
 
     has_sgfd: bool = True
     """False for the ablation without decoupling: the fused feature is what is shared, nothing is specific."""
@@ -218,7 +219,6 @@ class SgCrossGaitConfig(BaseModel, Describing, frozen=True, extra="forbid", use_
         """Refuse what contradicts itself, and sizes that do not fit."""
         is_guided = self.has_text and self.has_sgfd
         choices = (
-            ("fusion_sharing", self.fusion_sharing == "own", self.has_dcf, "DCF"),
             ("guidance", self.guidance in ("sequence", "batch"), is_guided, "texts that guide SGFD"),
             ("annotations", self.annotations is not None, self.has_text or self.has_mt, "texts and MT"),
         )

@@ -306,7 +306,6 @@ def test_explain_shows_energies_and_the_texts_of_training(whole: Make, pairs: Pa
         pytest.param({"bins": (7,)}, "do not cut into equal strips", id="bins"),
         pytest.param({"strides": (1, 2)}, "must name the same stages", id="stages"),
         pytest.param({"image": {"architecture": "hashing"}}, "reads sentences", id="hashing"),
-        pytest.param({"has_dcf": False, "fusion_sharing": "own"}, "fusion_sharing is about DCF", id="no-dcf"),
         pytest.param({"has_text": False, "guidance": "batch"}, "guidance is about texts that guide", id="no-text"),
         pytest.param({"has_sgfd": False, "guidance": "sequence"}, "guidance is about texts that guide", id="no-sgfd"),
         pytest.param(
