@@ -73,9 +73,9 @@ _AGAIN = "remove the folder and run `gaitbench prepare` again"
 
 
 class BuilderOptions(BaseModel):
-    """Base of the options of a builder; they are stored in the card."""
+    """Base of the options of a builder; they are stored in the card. Numbers are finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class DatasetBuilder(ABC):

@@ -44,13 +44,14 @@ def points_to_depth(points: Tensor, offsets: Tensor, *, size: int = 64) -> Tenso
 
     Args:
         points: ``[M, 3]`` float, metres in the sensor's frame (x forward, y left, z up), or ``[M, D]`` with the
-            coordinates first.
+            coordinates first. Points with NaN or infinity are no returns.
         offsets: ``[F + 1]`` int64; frame f holds ``points[offsets[f]:offsets[f + 1]]``.
         size: Rows and columns.
 
     Returns:
         ``[F, size, size]`` uint8. The body reaches from the first to the last row, half of its brightness lies left of
-        the middle. A frame without points is 0 everywhere.
+        the middle. A frame without returns is 0 everywhere. One that is more than ``size`` beams high is sampled, so
+        that single returns in it can be lost.
 
     Raises:
         ShapeError: ``points`` or ``offsets`` have another shape, or the offsets do not grow from 0 to M.
@@ -71,6 +72,9 @@ def points_to_depth(points: Tensor, offsets: Tensor, *, size: int = 64) -> Tenso
             f"offsets must grow from 0 to the number of points, {len(points)}; they go from {int(offsets[0])} to "
             f"{int(offsets[-1])}"
         )
+    is_return = torch.isfinite(points[:, :3]).all(dim=1)
+    offsets = torch.nn.functional.pad(is_return.cumsum(0), (1, 0))[offsets]
+    points = points[is_return]
     images = []
     for start in range(0, len(counts), FRAMES_AT_ONCE):
         part = offsets[start : start + FRAMES_AT_ONCE + 1]

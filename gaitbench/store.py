@@ -276,5 +276,7 @@ def _explain(error: ValidationError, known: Sequence[str]) -> str:
             guess = f"; did you mean {near!r}?" if near else "."
             lines.append(f"no option {name!r}{guess} There are {', '.join(known) or 'none'}.")
         else:
-            lines.append(f"option {name!r}: {problem['msg']}, got {problem['input']!r}.")
+            said = problem["msg"].removeprefix("Value error, ")
+            # What options together contradict is of no single one, and all of them would only hide it.
+            lines.append(f"option {name!r}: {said}, got {problem['input']!r}." if name else f"{said}.")
     return " ".join(lines)

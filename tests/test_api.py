@@ -107,6 +107,12 @@ def test_load_from_a_folder_of_its_own(tmp_path: Path, gaitbench_cache: Path) ->
         ({"name": "walkers", "modalities": ["lida"]}, UsageError, "did you mean 'lidar'"),
         ({"name": "walkers", "spraed": 1}, UsageError, "did you mean 'spread'"),
         ({"name": "walkers", "num_frames": 0}, UsageError, "'num_frames'.*greater than 0, got 0"),
+        (
+            {"name": "walkers", "conditions": ["xx-01"]},
+            UsageError,
+            r"option 'conditions': unknown conditions \['xx-01'\]; choose from .*, got \['xx-01'\]\.$",
+        ),
+        ({"name": "walkers", "num_train_subjects": 9999}, UsageError, "^dataset 'walkers': more than 9999 .* names.$"),
         ({"name": "walkers", "source": "/no/such/folder"}, DatasetError, "/no/such/folder is no folder"),
     ],
 )

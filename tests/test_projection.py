@@ -85,6 +85,17 @@ def test_order_of_points_and_turning_the_sensor_change_nothing() -> None:
     assert (turned.int() - image.int()).abs().max() <= 1
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_points_that_are_not_finite_are_no_returns(value: float) -> None:
+    first, second = plate(6.0, 70, 15), plate(9.0, 40, 12)
+    broken = torch.full((2, 3), 5.0).double()
+    broken[0, 2] = broken[1, 0] = value
+    clouds = [torch.cat([broken, first]), broken, torch.cat([second[:7], broken, second[7:]])]
+    images = points_to_depth(torch.cat(clouds), offsets_of(*clouds))
+    whole = [first, torch.zeros(0, 3).double(), second]
+    assert torch.equal(images, points_to_depth(torch.cat(whole), offsets_of(*whole)))
+
+
 def test_no_frames_give_no_images() -> None:
     assert points_to_depth(torch.zeros(0, 3), torch.zeros(1, dtype=torch.int64)).shape == (0, 64, 64)
 

@@ -119,20 +119,30 @@ class FolderBuilder(DatasetBuilder):
         asked = words_in(options.modality)
         if "modality" in options.level_words:
             return dict.fromkeys(asked or self._modalities_at_their_level() or MODALITIES[:1], "*")
-        names = asked or MODALITIES
-        first = next(scan(self._root, options.level_words, (), _whole(names), Tally(), self._ignored), None)
-        inside = [] if first is None else [name for name in names if (self._root / first.place / name).is_dir()]
         if len(asked) > 1:
             return {name: f"{name}/*" for name in MODALITIES if name in asked}
-        return {name: f"{name}/*" for name in inside} or {(asked or MODALITIES)[0]: "*"}
+        names = asked or MODALITIES
+        return {name: f"{name}/*" for name in self._modalities_inside(names)} or {names[0]: "*"}
+
+    def _modalities_inside(self, names: Sequence[str]) -> list[str]:
+        """Those of which any walk has a folder with files; none where the first walk with files has no such folder."""
+        found: set[str] = set()
+        for walk in scan(self._root, self.options.level_words, (), _whole(names), Tally(), self._ignored):
+            folder = self._root / walk.place
+            found |= {name for name in names if name not in found and _has_files(folder / name, name, is_folder=True)}
+            if len(found) == len(names) or (not found and _has_files(folder, names[0])):
+                break
+        return [name for name in names if name in found]
 
     def _modalities_at_their_level(self) -> list[str]:
-        """Names of modalities beside the first folder of that level."""
-        above = self.options.level_words[: self.options.level_words.index("modality")]
-        first = next(scan(self._root, above, (), (), Tally(), self._ignored), None) if above else None
-        place = self._root if first is None else self._root / first.place
-        found = {Path(name).stem for name in os.listdir(place)} if place.is_dir() else set()  # noqa: PTH208
-        return [name for name in MODALITIES if name in found]
+        """Those of which any walk has files."""
+        levels = self.options.level_words
+
+        def is_there(name: str) -> bool:
+            walks = scan(self._root, levels, (name,), _whole((name,)), Tally(), self._ignored)
+            return any(_has_files(self._folder(walk.place, name), name) for walk in walks)
+
+        return [name for name in MODALITIES if is_there(name)]
 
     @functools.cached_property
     def _streams(self) -> dict[str, FolderStream]:
@@ -249,6 +259,14 @@ class FolderBuilder(DatasetBuilder):
             f"{self._root} has no walk in folders of {self.options.levels}: {reasons}. Say what the folders are with "
             "the option levels, such as levels=subject/view"
         )
+
+
+def _has_files(folder: Path, modality: str, *, is_folder: bool = False) -> bool:
+    """Whether files of a modality lie in a folder, or beside it, with its name, unless it must be one."""
+    try:
+        return (folder.is_dir() or not is_folder) and bool(files_of(folder, ("*",), suffixes_of(modality)))
+    except OSError:
+        return False  # told where it is read
 
 
 def _whole(modalities: Sequence[str]) -> frozenset[str]:

@@ -75,7 +75,7 @@ def files_of(folder: Path, parts: Sequence[str], suffixes: frozenset[str]) -> li
     """
     if folder.is_dir():
         found = _matching(folder, parts, suffixes)
-    elif len(parts) == 1:
+    elif len(parts) == 1 and folder.parent.is_dir():
         found = (path for path in _matching(folder.parent, parts, suffixes) if path.stem == folder.name)
     else:
         return []

@@ -2,7 +2,16 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from gaitbench.dataset import BuilderOptions
 from gaitbench.dated import Dated
@@ -81,21 +90,34 @@ class WalkersOptions(Dated, BuilderOptions):
     joint_noise_m: NonNegativeFloat = 0.02
     """Standard deviation of a joint's error from frame to frame."""
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        """Refuse what would give an empty or ambiguous dataset."""
-        if unknown := [c for c in self.conditions if c not in CONDITIONS]:
+    @field_validator("conditions")
+    @classmethod
+    def _check_conditions(cls, conditions: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [c for c in conditions if c not in CONDITIONS]:
             raise ValueError(f"unknown conditions {unknown}; choose from {', '.join(CONDITIONS)}")
-        if not self.conditions or len(set(self.conditions)) != len(self.conditions):
-            raise ValueError(f"conditions must be one or more different ones, got {list(self.conditions)}")
-        if not self.views_deg or len(set(self.views_deg)) != len(self.views_deg):
-            raise ValueError(f"views_deg must be one or more different angles, got {list(self.views_deg)}")
-        if bad := [v for v in self.views_deg if not 0 <= v < 360]:
-            raise ValueError(f"views_deg must lie in 0..359, got {bad}")
-        for name in ("range_m", "near_range_m", "far_range_m"):
-            low, high = getattr(self, name)
-            if not 2.5 <= low <= high <= 60:
-                raise ValueError(f"{name} must be 2.5 m <= smallest <= largest <= 60 m, got {low} and {high}")
+        if not conditions or len(set(conditions)) != len(conditions):
+            raise ValueError("conditions must be one or more different ones")
+        return conditions
+
+    @field_validator("views_deg")
+    @classmethod
+    def _check_views(cls, views_deg: tuple[int, ...]) -> tuple[int, ...]:
+        if not views_deg or len(set(views_deg)) != len(views_deg):
+            raise ValueError("views_deg must be one or more different angles")
+        if bad := [v for v in views_deg if not 0 <= v < 360]:
+            raise ValueError(f"views_deg must lie in 0..359, and {bad} do not")
+        return views_deg
+
+    @field_validator("range_m", "near_range_m", "far_range_m")
+    @classmethod
+    def _check_range(cls, range_m: tuple[float, float], info: ValidationInfo) -> tuple[float, float]:
+        low, high = range_m
+        if not 2.5 <= low <= high <= 60:
+            raise ValueError(f"{info.field_name} must be 2.5 m <= smallest <= largest <= 60 m")
+        return range_m
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
         if self.num_train_subjects + self.num_test_subjects > 9999:
             raise ValueError("more than 9999 subjects do not fit their four-digit names")
         return self

@@ -38,6 +38,49 @@ def test_two_modalities_of_a_walk(source: Path, build: Callable, name: str) -> N
     check_dataset(builder)
 
 
+@pytest.mark.parametrize("levels", ["subject/condition/view", "subject/modality/condition/view", "subject/modality"])
+@pytest.mark.parametrize("missing", ["silhouette", "rgb"])
+def test_the_first_walk_may_lack_a_modality(source: Path, build: Callable, levels: str, missing: str) -> None:
+    for subject in ("a", "b"):
+        for modality, frames in (("silhouette", camera(1)), ("rgb", COLOURS)):
+            words = {"subject": subject, "condition": "nm", "view": "090", "modality": modality}
+            folder = source.joinpath(*(words[level] for level in levels.split("/")))
+            folder = folder if "modality" in levels else folder / modality
+            if (subject, modality) != ("a", missing):
+                save_png(folder, frames)
+    builder = build(source, levels=levels)
+    assert list(builder.card().streams) == ["silhouette", "rgb"]
+    first, second = builder.frames(builder.sequences(), missing)
+    assert isinstance(first, Absent)
+    assert not first.is_defect
+    assert len(second) == 6
+    check_dataset(builder)
+
+
+def test_an_empty_first_walk_hides_no_modality(source: Path, build: Callable) -> None:
+    (source / "a/nm/090").mkdir(parents=True)
+    save_png(source / "b/nm/090/rgb", COLOURS)
+    assert list(build(source).card().streams) == ["rgb"]
+    assert list(build(source, modality="rgb").card().streams) == ["rgb"]
+
+
+def test_frames_right_in_their_walks_stay_when_one_has_a_folder(source: Path, build: Callable) -> None:
+    save_png(source / "a/nm/090", camera(1))
+    save_png(source / "b/nm/090", camera(1))
+    save_png(source / "b/nm/090/rgb", COLOURS)
+    builder = build(source)
+    assert list(builder.card().streams) == ["silhouette"]
+    assert len(builder.sequences()) == 2
+    assert [item.examples for item in builder.left_out()] == [("b/nm/090/rgb",)]
+
+
+@pytest.mark.parametrize("levels", ["subject/condition/view", "subject/condition/view/modality"])
+def test_a_folder_without_files_is_no_modality(source: Path, build: Callable, levels: str) -> None:
+    save_png(source / "a/nm/090/silhouette", camera(1))
+    (source / "a/nm/090/depth").mkdir()
+    assert list(build(source, levels=levels).card().streams) == ["silhouette"]
+
+
 def test_files_as_walks_in_two_modalities(source: Path, build: Callable) -> None:
     save_array(source / "a/nm/090.npy", camera(1))
     save_array(source / "a/nm/180.npy", camera(1))

@@ -19,6 +19,8 @@ from gaitbench.folder.options import FolderOptions
         ({"height_px": 64, "width_px": 80}, "give a greater height_px"),
         ({"train_fraction": 1.0}, "less than 1"),
         ({"bin_values": 2}, "greater than or equal to 3"),
+        ({"frame_rate_hz": float("inf")}, "finite number"),
+        ({"frame_rate_hz": {"rgb": float("inf")}}, "finite number"),
     ],
 )
 def test_options_that_cannot_be(options: dict[str, object], message: str) -> None:

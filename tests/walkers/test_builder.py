@@ -290,6 +290,9 @@ def test_frames_of_nothing_are_nothing(builder: WalkersBuilder) -> None:
         pytest.param({"range_m": (8.0, 5.0)}, "smallest <= largest", id="range"),
         pytest.param({"num_train_subjects": 9000, "num_test_subjects": 1000}, "9999", id="too-many"),
         pytest.param({"num_frames": 0}, "greater than 0", id="no-frames"),
+        pytest.param({"camera_rate_hz": float("inf")}, "finite number", id="endless-rate"),
+        pytest.param({"spread": float("inf")}, "finite number", id="endless-spread"),
+        pytest.param({"far_range_m": (12.0, float("nan"))}, "finite number", id="no-range"),
     ],
 )
 def test_options_that_mean_nothing_are_refused(options: dict[str, object], message: str) -> None:

@@ -19,7 +19,7 @@ NEEDS_OPEN3D = "removing outliers and thinning points (the option cleaning)"
 """What needs Open3D, in words."""
 
 
-class CleaningOptions(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+class CleaningOptions(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False):
     """What is done to every frame: first stray points are removed, then the rest is thinned."""
 
     outliers: Literal["keep", "statistical", "radius"] = "keep"

@@ -72,7 +72,8 @@ def depth_maps(
 
     Returns:
         ``[F, 3, S, S]`` uint8 of ``jet3``, ``[F, 1, S, S]`` uint8 of ``gray1``, ``[F, 1, S, S]`` float32 of
-        ``metric1``; 0 where nothing came back, and everywhere in a frame without returns.
+        ``metric1``; 0 where nothing came back, and everywhere in a frame without returns. ``angular`` and ``spherical``
+        sample a frame that is more than ``size`` beams high, so that single returns in it can be lost.
 
     Raises:
         ShapeError: ``points`` or ``offsets`` have another shape, or the offsets do not grow from 0 to M.

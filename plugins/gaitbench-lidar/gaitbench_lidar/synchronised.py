@@ -3,6 +3,7 @@
 Axes: A, B frames of two streams, K pairs.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,9 @@ LARGEST_GAP_S = 0.02
 """Pairs of SUSTech1K are closer."""
 LIDAR_SHIFT_S = 0.05
 """What SUSTech1K adds to the stamps of its LiDAR: half of a turn, which a stamp marks the begin of."""
+
+ROUNDING_S = 1e-9
+"""Differences of decimal stamps are not exact: what differs less is equal."""
 
 
 class Pairs(NamedTuple):
@@ -41,7 +45,7 @@ def synchronise(
     Args:
         lidar_s: ``[A]`` stamps of the LiDAR in seconds, ascending.
         other_s: ``[B]`` stamps of the other sensor by the same clock, ascending.
-        largest_gap_s: Pairs at this distance or farther apart are left out.
+        largest_gap_s: Pairs at this distance or farther apart are left out; above 0.
         lidar_shift_s: Added to the LiDAR's stamps first.
 
     Returns:
@@ -50,6 +54,7 @@ def synchronise(
 
     Raises:
         DatasetError: Stamps are no finite ascending numbers.
+        ValueError: ``largest_gap_s`` or ``lidar_shift_s`` is not finite, or the gap is not above 0.
 
     Source:
         Shen et al., "LidarGait", CVPR 2023, and the data's release: 20 ms, and a LiDAR that is shifted by 50 ms.
@@ -59,14 +64,17 @@ def synchronise(
         >>> pairs.lidar.tolist(), pairs.other.tolist()
         ([0, 1], [1, 4])
     """
+    if not (math.isfinite(largest_gap_s) and largest_gap_s > 0):
+        raise ValueError(f"largest_gap_s must be a finite number of seconds above 0, got {largest_gap_s}")
+    if not math.isfinite(lidar_shift_s):
+        raise ValueError(f"lidar_shift_s must be a finite number of seconds, got {lidar_shift_s}")
     lidar, other = _stamps(lidar_s, "LiDAR") + lidar_shift_s, _stamps(other_s, "the other sensor")
     if not len(lidar) or not len(other):
         nothing = np.zeros(0, np.int64)
         return Pairs(nothing, nothing, np.zeros(0))
     nearest, back = _nearest(lidar, other), _nearest(other, lidar)
     gap = other[nearest] - lidar
-    # Differences of decimal stamps are not exact; what is 20 ms apart is not closer than that.
-    is_pair = (np.abs(gap) < largest_gap_s - 1e-9) & (back[nearest] == np.arange(len(lidar)))
+    is_pair = (np.abs(gap) < largest_gap_s - ROUNDING_S) & (back[nearest] == np.arange(len(lidar)))
     chosen = np.flatnonzero(is_pair)
     return Pairs(chosen, nearest[chosen], gap[chosen])
 
@@ -75,7 +83,7 @@ def _nearest(of: NDArray[np.float64], among: NDArray[np.float64]) -> NDArray[np.
     after = np.searchsorted(among, of).clip(1, max(len(among) - 1, 1))
     after = np.minimum(after, len(among) - 1)
     before = np.maximum(after - 1, 0)
-    return np.where(of - among[before] <= among[after] - of, before, after)
+    return np.where(of - among[before] <= among[after] - of + ROUNDING_S, before, after)
 
 
 def _stamps(values: ArrayLike, name: str) -> NDArray[np.float64]:

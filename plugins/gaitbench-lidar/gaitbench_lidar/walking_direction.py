@@ -28,7 +28,7 @@ def view_of_walk(points: Tensor, offsets: Tensor) -> float:
         Degrees in [0, 360).
 
     Raises:
-        ShapeError: ``points`` or ``offsets`` have another shape.
+        ShapeError: ``points`` or ``offsets`` have another shape, or the offsets do not grow from 0 to M.
         DatasetError: Fewer than two frames have points, or the person stays at one place.
 
     Example:
@@ -36,16 +36,21 @@ def view_of_walk(points: Tensor, offsets: Tensor) -> float:
         >>> view_of_walk(coming, torch.arange(4)), view_of_walk(coming.flip(0), torch.arange(4))
         (0.0, 180.0)
     """
-    if points.dim() != 2 or points.shape[1] < 3 or offsets.dim() != 1 or int(offsets[-1]) != len(points):
+    if points.dim() != 2 or points.shape[1] < 3 or offsets.dim() != 1 or len(offsets) < 1:
         raise ShapeError(
-            f"view_of_walk needs points [M, 3] and offsets [F + 1] that end at M, got {list(points.shape)}, "
-            f"{list(offsets.shape)}"
+            f"view_of_walk needs points [M, 3] and offsets [F + 1], got {list(points.shape)}, {list(offsets.shape)}"
         )
-    frame = torch.repeat_interleave(torch.arange(len(offsets) - 1), offsets.diff())
+    counts = offsets.diff()
+    if int(offsets[0]) != 0 or int(offsets[-1]) != len(points) or bool((counts < 0).any()):
+        raise ShapeError(
+            f"offsets must grow from 0 to the number of points, {len(points)}; they go from {int(offsets[0])} to "
+            f"{int(offsets[-1])}"
+        )
+    frame = torch.repeat_interleave(torch.arange(len(counts)), counts)
     place = points[:, :2].double()
     is_finite = torch.isfinite(place).all(dim=1)
     frame, place = frame[is_finite], place[is_finite]
-    counts = torch.bincount(frame, minlength=len(offsets) - 1)
+    counts = torch.bincount(frame, minlength=len(counts))
     seen = torch.nonzero(counts)[:, 0].double()
     if len(seen) < 2:
         raise DatasetError(f"{len(seen)} frames of the walk have points; a direction needs two")
@@ -58,4 +63,5 @@ def view_of_walk(points: Tensor, offsets: Tensor) -> float:
     to_sensor = -middles.mean(dim=0)
     # Left of the person is seen where the sensor lies to the left of the walking direction.
     turn = torch.atan2(step[0] * to_sensor[1] - step[1] * to_sensor[0], (step * to_sensor).sum())
-    return float(torch.rad2deg(turn)) % 360
+    # Of a negative angle near 0 the first remainder is rounded to 360 itself.
+    return float(torch.rad2deg(turn)) % 360 % 360

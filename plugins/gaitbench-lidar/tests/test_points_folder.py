@@ -10,6 +10,7 @@ import pytest
 import torch
 from gaitbench_lidar.depth_maps import depth_maps
 from gaitbench_lidar.points_folder import PointsFolder, PointsFolderOptions
+from pydantic import ValidationError
 
 from gaitbench.cli import main
 from gaitbench.dataset import GaitDataset
@@ -84,6 +85,14 @@ def test_range_images_are_those_of_the_points(source: Path, projection: Any, enc
     stream = builder.card().streams[name]
     assert stream.frame_shape == images.shape[1:]
     assert stream.colour_map == ("jet" if encoding == "jet3" else None)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["lidar_shift_s", "largest_gap_s", "outlier_std", "outlier_radius_m", "voxel_m"])
+def test_seconds_and_metres_are_finite(name: str, value: object) -> None:
+    more = {name: value} if name.endswith("_s") else {"cleaning": {name: value}}
+    with pytest.raises(ValidationError, match=f"{name}\n.*(finite number|greater than)"):
+        options(**more)
 
 
 def test_prepare_and_run(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,6 +34,30 @@ def test_twenty_milliseconds_are_no_pair_and_no_frame_is_used_twice() -> None:
     assert (pairs.lidar.tolist(), pairs.other.tolist()) == ([1], [0])
 
 
+@pytest.mark.parametrize("start", [0.0, 0.1, 7.3, 1000.1])
+def test_of_two_equally_near_the_earlier_is_taken_whatever_the_rounding(start: float) -> None:
+    lidar = start + np.array([0.0, 0.1])
+    pairs = synchronise(lidar, start + np.array([0.04, 0.06, 0.14, 0.16]))
+    assert (pairs.lidar.tolist(), pairs.other.tolist()) == ([0, 1], [0, 2])
+    pairs = synchronise(start + np.array([0.04, 0.06]), [start + 0.05], lidar_shift_s=0)
+    assert (pairs.lidar.tolist(), pairs.other.tolist()) == ([0], [0])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "message"),
+    [
+        ({"largest_gap_s": np.nan}, "largest_gap_s must be a finite number of seconds above 0, got nan"),
+        ({"largest_gap_s": np.inf}, "largest_gap_s must be .* got inf"),
+        ({"largest_gap_s": 0.0}, "largest_gap_s must be .* got 0.0"),
+        ({"lidar_shift_s": np.nan}, "lidar_shift_s must be a finite number of seconds, got nan"),
+        ({"lidar_shift_s": -np.inf}, "lidar_shift_s must be .* got -inf"),
+    ],
+)
+def test_seconds_that_are_none_are_refused(seconds: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        synchronise([0.0], [0.05], **seconds)
+
+
 @pytest.mark.parametrize(("lidar", "other"), [([], []), ([], [1.0]), ([1.0], []), ([0.0], [9.0])])
 def test_nothing_near_is_no_pair(lidar: list[float], other: list[float]) -> None:
     assert [len(part) for part in synchronise(lidar, other)] == [0, 0, 0]

@@ -35,6 +35,26 @@ def test_the_line_of_sight_counts_and_not_the_axes() -> None:
     assert view_of_walk(walk((0.0, -0.2), (0.0, 8.0)), torch.arange(10)) == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.parametrize("aside", [1e-17, -1e-17])
+def test_a_full_turn_is_none(aside: float) -> None:
+    points = torch.tensor([[8.0, aside, 0.0], [7.0, 0.0, 0.0]], dtype=torch.float64)
+    assert 0 <= view_of_walk(points, torch.arange(3)) < 360
+
+
+@pytest.mark.parametrize(
+    ("offsets", "message"),
+    [
+        pytest.param([], r"points \[M, 3\] and offsets \[F \+ 1\]", id="empty"),
+        pytest.param([0, 6, 4, 9], "offsets must grow from 0 to the number of points, 9", id="falling"),
+        pytest.param([1, 4, 9], "they go from 1 to 9", id="later-start"),
+        pytest.param([0, 4], "they go from 0 to 4", id="points-left-over"),
+    ],
+)
+def test_offsets_that_are_none_are_refused(offsets: list[int], message: str) -> None:
+    with pytest.raises(ShapeError, match=message):
+        view_of_walk(walk((-0.2, 0.0)), torch.tensor(offsets, dtype=torch.int64))
+
+
 def test_broken_points_and_empty_frames_are_passed_over() -> None:
     points = walk((-0.2, 0.0))
     broken = torch.cat([points, torch.full((1, 3), torch.nan)])
