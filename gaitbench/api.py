@@ -482,9 +482,9 @@ def explain(
     *,
     model: str | None = None,
     sequences: Sequence[str] | None = None,
-    num: int = 8,
+    num: int | None = None,
     split: Literal["test", "train"] = "test",
-    num_frames: int = 8,
+    num_frames: int | None = None,
     data: PathLike | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
 ) -> "Explanation":
@@ -498,9 +498,9 @@ def explain(
             there is replaced.
         model: The run's model, where a folder holds runs of several; None for the only one.
         sequences: Ids; None to have some chosen, of all conditions and of different people.
-        num: How many are chosen.
+        num: How many are chosen; None for 8.
         split: The part of the protocol that the sequences are of.
-        num_frames: Frames drawn of each sequence; the model is given all of it.
+        num_frames: Frames drawn of each sequence, None for 8; the model is given all of it.
         data: Folder of the data; None for where the run found them.
         device: Where to compute.
 
@@ -508,8 +508,8 @@ def explain(
         What was drawn.
 
     Raises:
-        UsageError: The model cannot show anything (the message names those that can), is not that of the run, or a
-            sequence is not there.
+        UsageError: The model cannot show anything (the message names those that can), is not that of the run, a
+            sequence is not there, or sequences are asked for, in whatever way, of a model that only has a space.
         RecordError: There is no finished run with weights.
         DatasetError: The run's data are not there, or have changed.
         OutputError: The folder cannot be written, or holds something else.

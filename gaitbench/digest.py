@@ -3,9 +3,12 @@
 All are SHA-256 in lower-case hexadecimal.
 """
 
+import errno
 import hashlib
 import importlib.util
 import json
+import os
+import stat
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -41,14 +44,25 @@ def json_digest(value: object) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
-def file_digest(path: Path) -> str:
+def file_digest(path: Path, *, max_bytes: int | None = None) -> str:
     """Hash the bytes of a file.
 
+    Args:
+        path: The file.
+        max_bytes: Larger files are refused before anything is read; None for no limit.
+
     Raises:
-        OSError: The file cannot be read.
+        OSError: The file cannot be read, is none (a pipe, a device, a folder), or is too large.
     """
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with os.fdopen(_open_without_waiting(path), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        if max_bytes is not None and status.st_size > max_bytes:
+            raise OSError(
+                errno.EFBIG, f"it has {status.st_size:,} bytes, more than the limit of {max_bytes:,}", str(path)
+            )
         while block := file.read(_BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
@@ -69,6 +83,14 @@ def source_digest(modules: Iterable[str]) -> str:
         False
     """
     return json_digest([[name, _one_source_digest(name)] for name in sorted(set(modules))])
+
+
+def _open_without_waiting(path: Path) -> int:
+    """Open a file; a pipe would otherwise wait for somebody who writes."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except ValueError as error:  # NUL, or letters that no file system can name
+        raise OSError(errno.EINVAL, f"this is no name of a file ({error})", str(path)) from error
 
 
 @lru_cache(maxsize=256)

@@ -294,6 +294,8 @@ def test_words_and_pairs() -> None:
     }
     with pytest.raises(UsageError, match="--set a is given twice"):
         pairs(["a=1", "a=2"], "--set")
+    with pytest.raises(UsageError, match=r"--set takes text in UTF-8, got 'a=\\udcff"):
+        pairs(["a=\udcff.json"], "--set")
 
 
 HOOK = """

@@ -1,5 +1,6 @@
 """Hashes depend on content, not on order or place."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -22,6 +23,21 @@ def test_file_digest(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"abc")
     assert file_digest(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    for name in ("pipe", "zero"):
+        with pytest.raises(OSError, match="it is no regular file"):
+            file_digest(tmp_path / name)
+    for name in ("a\0b", "\ud800"):
+        with pytest.raises(OSError, match="this is no name of a file"):
+            file_digest(tmp_path / name)
+    (tmp_path / "a").write_bytes(b"abc")
+    assert file_digest(tmp_path / "a", max_bytes=3)
+    with pytest.raises(OSError, match="it has 3 bytes, more than the limit of 2"):
+        file_digest(tmp_path / "a", max_bytes=2)
 
 
 def test_source_digest_follows_every_file_of_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,17 +17,35 @@ from pydantic import ValidationError
 from gaitbench.annotating.cleaning import clean_text
 from gaitbench.annotating.records import AnnotationHeader, Annotations
 from gaitbench.atomic import atomic_path, make_folder, output_errors, write_text
+from gaitbench.digest import file_digest
 from gaitbench.errors import DatasetError, OutputError, UsageError
+from gaitbench.reading.limits import check_regular_file
 from gaitbench.reading.text import read_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["annotation_path", "check_writable", "only_writer", "read_annotations", "write_annotations"]
+__all__ = [
+    "annotation_digest",
+    "annotation_path",
+    "check_writable",
+    "only_writer",
+    "read_annotations",
+    "write_annotations",
+]
 
 SUFFIXES = (".parquet", ".json")
 METADATA_KEY = b"gaitbench"
 MOST_FILE_BYTES = 2 << 30
+
+
+def annotation_digest(path: Path | str) -> str:
+    """Hash a file of annotations.
+
+    Raises:
+        OSError: The file cannot be read, is none (a pipe, a device, a folder), or is larger than annotations may be.
+    """
+    return file_digest(Path(path), max_bytes=MOST_FILE_BYTES)
 
 
 def read_annotations(path: Path | str) -> Annotations:
@@ -171,8 +189,7 @@ def _read_parquet(path: Path) -> dict[str, Any]:
     import pyarrow.parquet as pq
 
     try:
-        if (size := path.stat().st_size) > MOST_FILE_BYTES:
-            raise DatasetError(f"{path} has {size:,} bytes, more than annotations may have ({MOST_FILE_BYTES:,})")
+        check_regular_file(path, MOST_FILE_BYTES)
         # Arrow's reader threads may abort the process at exit (apache/arrow issue 34314): read without any.
         with pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True) as file:
             groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]

@@ -17,6 +17,7 @@ from pydantic import (
     StrictStr,
     model_validator,
 )
+from pydantic_core import PydanticSerializationError
 
 from gaitbench.annotating.cleaning import clean_text
 from gaitbench.annotating.fields import AnswerField, check_values
@@ -100,6 +101,16 @@ class AnnotationHeader(BaseModel):
     """Further fields of the requests."""
     written_by: str
     """Version of gaitbench."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        """Refuse text that no file can hold."""
+        for name in type(self).model_fields:
+            try:
+                self.model_dump_json(include={name})
+            except PydanticSerializationError:
+                raise ValueError(f"{name} is no text in UTF-8: {getattr(self, name)!r:.80}") from None
+        return self
 
     def differences(self, other: Self) -> list[str]:
         """Names of the fields in which two files cannot be one; the version of gaitbench is none of them."""

@@ -37,7 +37,7 @@ def explain_command(
     split: Annotated[
         Literal["test", "train"], typer.Option("--split", help="The part of the protocol they are of.")
     ] = "test",
-    frames: Annotated[int, typer.Option("--frames", min=1, help="Frames drawn of each.")] = 8,
+    frames: Annotated[int | None, typer.Option("--frames", min=1, help="Frames drawn of each; 8 without it.")] = None,
     data: Annotated[
         Path | None, typer.Option("--data", help="Folder of the data; where the run found them without it.")
     ] = None,
@@ -55,7 +55,7 @@ def explain_command(
         out,
         model=model,
         sequences=sequences or None,
-        num=8 if num is None else num,
+        num=num,
         split=split,
         num_frames=frames,
         data=data,

@@ -70,7 +70,7 @@ def pairs(values: Iterable[str] | None, flag: str) -> dict[str, object]:
     """Read ``key=value`` arguments; a value is JSON where it can be, and text where it cannot.
 
     Raises:
-        UsageError: No equals sign, or a key twice.
+        UsageError: No equals sign, a key twice, or bytes that are no text.
 
     Example:
         >>> pairs(["seed=1", "channels=[4, 8]", "split=official"], "--option")
@@ -81,6 +81,8 @@ def pairs(values: Iterable[str] | None, flag: str) -> dict[str, object]:
         key, equals, text = item.partition("=")
         if not equals or not key:
             raise UsageError(f"{flag} takes key=value, got {item!r}; for instance {flag} seed=1.")
+        if any("\ud800" <= letter <= "\udfff" for letter in item):
+            raise UsageError(f"{flag} takes text in UTF-8, got {item!r}; for a file of another name, rename it.")
         if key in found:
             raise UsageError(f"{flag} {key} is given twice; keep one.")
         try:

@@ -54,6 +54,8 @@ PAGE_FILE = "index.html"
 """The page."""
 SPACE_FILE = "space.png"
 """The picture of a shared space."""
+_NUM_SEQUENCES, _NUM_FRAMES = 8, 8
+"""Sequences that are chosen, and frames drawn of each, where nobody says how many."""
 _PEOPLE_IN_SPACE, _DRAWN_IN_SPACE = 24, 720
 """People and sequences at most; more would cover each other."""
 
@@ -64,9 +66,9 @@ def explain_run(
     *,
     model: str | None = None,
     sequences: Sequence[str] | None = None,
-    num: int = 8,
+    num: int | None = None,
     split: Split = "test",
-    num_frames: int = 8,
+    num_frames: int | None = None,
     data: Path | None = None,
     device: torch.device | str = "cpu",
     registry: Registry | None = None,
@@ -76,15 +78,15 @@ def explain_run(
     Of a cross-modal run the space that its modalities share is drawn too, and alone where the model cannot explain.
 
     Raises:
-        UsageError: The model cannot show anything, is not that of the run, or a sequence is not there; or sequences are
-            asked for of a model that shows none.
+        UsageError: The model cannot show anything, is not that of the run, or a sequence is not there; or sequences, a
+            number of them or of their frames, or the training part are asked for of a model that shows none.
         RecordError: There is no finished run with weights.
         DatasetError: Its data are not there, or have changed.
         ModelError: What the model shows breaks its contract.
         OutputError: The folder cannot be written, or holds something else.
     """
     for name, value in (("num", num), ("num_frames", num_frames)):
-        if value < 1:
+        if value is not None and value < 1:
             raise UsageError(f"{name} must be 1 or more, got {value}")
     if split not in ("test", "train"):
         raise UsageError(f"split must be test or train, got {split!r}")
@@ -96,11 +98,19 @@ def explain_run(
     if not shares_a_space(run) or sequences is not None:
         check_explains(registry, run.record.model.name)
     earlier = _earlier_files(out)
+    num_drawn = _NUM_FRAMES if num_frames is None else num_frames
     if shares_a_space(run):
+        explains = _spec(registry, run.record.model.name).explains
+        given = {"--split train": split != "test", "--num": num is not None, "--frames": num_frames is not None}
+        if not explains and any(given.values()):
+            raise UsageError(
+                f"model {run.record.model.name!r} cannot show what it looks at, so that of its run the space of the "
+                f"test embeddings alone is drawn; leave {', '.join(flag for flag in given if given[flag])} out."
+            )
         space = shared_space(run, data)
-        if not _spec(registry, run.record.model.name).explains:
+        if not explains:
             _clear(out, earlier)
-            return _draw(run, None, None, out, split, num_frames, device, space)
+            return _draw(run, None, None, out, split, num_drawn, device, space)
     network = load_trained(run.folder)
     # What a worn head goes on from is what the model inside looks at.
     network = network.model_inside or network
@@ -113,9 +123,12 @@ def explain_run(
     dataset = run.open_data(split, tuple(spec.modality for spec in inputs), data)
     check_inputs(dataset, inputs)
     part = f"the {split} part of {run.record.data.name}"
-    rows = choose_rows(dataset.table, num) if sequences is None else rows_of_ids(dataset.table, sequences, part)
+    if sequences is None:
+        rows = choose_rows(dataset.table, _NUM_SEQUENCES if num is None else num)
+    else:
+        rows = rows_of_ids(dataset.table, sequences, part)
     _clear(out, earlier)
-    return _draw(run, network.to(device), dataset.take(rows), out, split, num_frames, device, space)
+    return _draw(run, network.to(device), dataset.take(rows), out, split, num_drawn, device, space)
 
 
 def _spec(registry: Registry, name: str) -> ModelSpec:

@@ -75,6 +75,36 @@ def test_factors_are_typed() -> None:
     assert list(found) == ["a"]
 
 
+def factors(**changes: object) -> dict[str, object]:
+    return dict.fromkeys((field.name for field in GDF_FIELDS), 1) | {"summary": "s"} | changes
+
+
+@pytest.mark.parametrize(
+    ("number", "changes", "match"),
+    [
+        pytest.param(2, {"name": "foo"}, r"asks for 'foo' \(.*\) where the schema gdf has 'humpback'", id="name"),
+        pytest.param(2, {"choices": tuple(range(10))}, r"'humpback' \(0, 1, .*9, -1\) where", id="grades"),
+        pytest.param(2, {"unknown": None}, r"'humpback' \(0, 1, 2, 3, 4, 5\) where", id="unknown"),
+        pytest.param(13, {"choices": ("x",), "unknown": "y"}, r"'summary' \(x, y\) where .* \(a sentence\)", id="free"),
+    ],
+)
+def test_factors_of_other_fields_are_refused(number: int, changes: dict[str, object], match: str) -> None:
+    fields = list(GDF_FIELDS)
+    fields[number] = fields[number].model_copy(update=changes)
+    with pytest.raises(DatasetError, match=match):
+        gait_factors(annotations("gdf", [], fields=tuple(fields)))
+    with pytest.raises(DatasetError, match="asks for no further field where the schema gdf has 'summary'"):
+        gait_factors(annotations("gdf", [], fields=GDF_FIELDS[:-1]))
+
+
+def test_a_value_outside_its_field_is_named() -> None:
+    # Records are checked where they are read; what changes them later is told, too.
+    found = annotations("gdf", [ok("a", factors())], fields=GDF_FIELDS)
+    found["a"].values["humpback"] = 9
+    with pytest.raises(DatasetError, match="record 'a', field humpback: Input should be less than or equal to 5"):
+        gait_factors(found)
+
+
 def rounds(
     num: int, modalities: tuple[str, ...] = ("silhouette",), views: tuple[str, ...] = DIRECTIONS
 ) -> list[Annotation]:
@@ -82,7 +112,8 @@ def rounds(
     for modality in modalities:
         found.append(ok(f"{modality}/description", {"description": "d"}))
         found += [
-            ok(f"{modality}/round-{i}", {view: f"{modality} {view} {i}" for view in views}) for i in range(1, num + 1)
+            ok(f"{modality}/round-{i}", said, tuple(said.values()))
+            for i, said in ((i, {view: f"{modality} {view} {i}" for view in views}) for i in range(1, num + 1))
         ]
     return found
 
@@ -106,6 +137,28 @@ def test_a_dictionary_with_a_hole_is_none() -> None:
         text_dictionary(annotations("gmtd", mixed, modalities=("silhouette",), num_rounds=2))
 
 
+def test_only_the_modalities_that_are_taken_must_be_whole() -> None:
+    two = ("silhouette", "rgb")
+    found = annotations("gmtd", rounds(2), modalities=two, num_rounds=2)
+    assert list(text_dictionary(found, ("silhouette", "lidar-depth")).sentences) == ["silhouette"]
+    with pytest.raises(DatasetError, match="lacks rgb/round-1"):
+        text_dictionary(found)
+
+
+def test_a_dictionary_that_contradicts_itself_is_refused() -> None:
+    _, first = rounds(1)
+    said = first.sentences
+
+    def repeated(*sentences: str) -> Annotations:
+        record = first.model_copy(update={"sentences": sentences})
+        return annotations("gmtd", [record], modalities=("silhouette",), num_rounds=1)
+
+    for sentences in ((), said, said[::-1]):
+        assert text_dictionary(repeated(*sentences)).of("silhouette") == said
+    with pytest.raises(DatasetError, match="sentences of silhouette/round-1 are not those of its values"):
+        text_dictionary(repeated("x", *said[1:]))
+
+
 def test_prompts_once_each() -> None:
     records = [
         ok("motion/round-1", {"arms": "A", "legs": "L"}, ("A", "L")),
@@ -120,3 +173,11 @@ def test_prompts_once_each() -> None:
 def test_each_wants_its_schema(convert: object) -> None:
     with pytest.raises(DatasetError, match="are needed, these are of attributes"):
         convert(annotations("attributes", []))
+
+
+@pytest.mark.parametrize(
+    ("convert", "schema"), [(gait_factors, "gdf"), (text_dictionary, "gmtd"), (motion_prompts, "prompts")]
+)
+def test_each_wants_its_version(convert: object, schema: str) -> None:
+    with pytest.raises(DatasetError, match=f"version 1 of the schema {schema} are needed, these are of version 7"):
+        convert(annotations(schema, [], schema_version=7))

@@ -1,5 +1,6 @@
 import json
 import multiprocessing
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -141,6 +142,29 @@ def test_files_of_others_are_refused(tmp_path: Path) -> None:
         read_annotations(tmp_path / "other.json")
     with pytest.raises(DatasetError, match=r"kept in \.parquet or \.json files"):
         read_annotations(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".json"])
+def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path, suffix: str) -> None:
+    os.mkfifo(tmp_path / f"pipe{suffix}")
+    (tmp_path / f"zero{suffix}").symlink_to("/dev/zero")
+    for name in ("pipe", "zero"):
+        with pytest.raises(DatasetError, match="is no regular file"):
+            read_annotations(tmp_path / f"{name}{suffix}")
+    with pytest.raises(DatasetError, match="null byte"):
+        read_annotations(tmp_path / f"a\0b{suffix}")
+
+
+@pytest.mark.parametrize("changes", [{"model": "\ud800"}, {"settings": {"stop": ["\udcff"]}}])
+def test_a_header_is_text(tmp_path: Path, changes: dict[str, object]) -> None:
+    path = tmp_path / "a.json"
+    write_annotations(path, Annotations(header=header(), records=THREE))
+    content = json.loads(path.read_text())
+    content["header"].update(changes)
+    path.write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match=f"{next(iter(changes))} is no text in UTF-8") as caught:
+        read_annotations(path)
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize("num_bytes", [1, 100, 1000])

@@ -71,6 +71,9 @@ def test_a_model_that_does_not_explain_has_a_space_too(runs: Path, tmp_path: Pat
         )
     with pytest.raises(UsageError, match="'tiny-net' cannot show what it looks at"):
         explain_run(runs / "identity", tmp_path / "other", registry=registry)
+    for given, flag in (({"split": "train"}, "--split train"), ({"num": 8}, "--num"), ({"num_frames": 8}, "--frames")):
+        with pytest.raises(UsageError, match=f"the test embeddings alone is drawn; leave {flag} out"):
+            explain_run(runs / "crossmodal", tmp_path / "other", model="tiny-net", registry=registry, **given)
     assert not (tmp_path / "other").exists()
 
 

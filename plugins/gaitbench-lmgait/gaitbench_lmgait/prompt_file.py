@@ -6,7 +6,6 @@ from typing import Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from gaitbench.digest import file_digest
 from gaitbench.errors import DatasetError
 
 __all__ = ["PromptFile"]
@@ -65,19 +64,22 @@ def _content(path: Path) -> dict[str, object]:
     Raises:
         ValueError: It cannot be read, holds other annotations, or rounds of it are missing.
     """
-    from gaitbench.annotating import read_annotations
+    from gaitbench.annotating.conversions import check_schema
+    from gaitbench.annotating.files import annotation_digest, read_annotations
 
     advice = "gaitbench annotate DATASET --schema prompts --model LLM --base-url URL writes one"
     try:
-        sha256 = file_digest(path)
+        sha256 = annotation_digest(path)
         annotations = read_annotations(path)
     except OSError as error:
         raise ValueError(f"cannot read the file of prompts {path}: {error.strerror}; {advice}") from error
     except DatasetError as error:
         raise ValueError(f"{error}; {advice}") from error
     header = annotations.header
-    if header.schema_name != "prompts":
-        raise ValueError(f"{path} holds annotations of the schema {header.schema_name}, not of prompts; {advice}")
+    try:
+        check_schema(annotations, "prompts")
+    except DatasetError as error:
+        raise ValueError(f"{path}: {error}; {advice}") from error
     rounds = [record.sentences for record in annotations if record.is_ok]
     if not rounds or len(rounds) < header.num_rounds:
         raise ValueError(

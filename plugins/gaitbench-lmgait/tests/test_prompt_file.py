@@ -1,6 +1,7 @@
 """Prompts of an LLM: the file that ``gaitbench annotate --schema prompts`` writes becomes part of the configuration."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,11 +78,18 @@ def test_a_pinned_file_must_be_that_file(tmp_path: Path, write_prompts: Write) -
 def test_faults_name_the_file_and_the_next_step(tmp_path: Path, write_prompts: Write) -> None:
     with pytest.raises(ValidationError, match=r"cannot read the file of prompts .*gone\.json.*--schema prompts"):
         TextConfig(prompts_file=tmp_path / "gone.json")
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(ValidationError, match=r"cannot read the file of prompts .*pipe\.json: it is no regular file"):
+        TextConfig(prompts_file=tmp_path / "pipe.json")
     (tmp_path / "broken.json").write_text("{}")
     with pytest.raises(ValidationError, match=r"broken\.json holds no annotations.*--schema prompts"):
         TextConfig(prompts_file=tmp_path / "broken.json")
-    with pytest.raises(ValidationError, match=r"of the schema gmtd, not of prompts"):
+    with pytest.raises(
+        ValidationError, match=r"g\.json: annotations of the schema prompts are needed, these are of gmtd"
+    ):
         TextConfig(prompts_file=write_prompts(tmp_path / "g.json", schema_name="gmtd"))
+    with pytest.raises(ValidationError, match=r"version 1 of the schema prompts are needed, these are of version 2"):
+        TextConfig(prompts_file=write_prompts(tmp_path / "v.json", schema_version=2))
     with pytest.raises(ValidationError, match=r"has 2 of 4 rounds; run the same gaitbench annotate again"):
         TextConfig(prompts_file=write_prompts(tmp_path / "p.json", num_rounds=4))
     with pytest.raises(ValidationError, match=r"has 0 of 0 rounds"):

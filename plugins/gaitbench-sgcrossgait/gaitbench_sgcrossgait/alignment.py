@@ -3,7 +3,7 @@
 Axes: N pairs, C width of the text space, P parts.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -14,9 +14,10 @@ from gaitbench.errors import ShapeError
 __all__ = ["positive_pairs", "soft_contrastive", "symmetric_divergence"]
 
 
-def positive_pairs(
-    subject: Tensor, text: Tensor, kind: Literal["text-or-subject", "text", "subject"] = "text-or-subject"
-) -> Tensor:
+_Kind = Literal["text-or-subject", "text", "subject"]
+
+
+def positive_pairs(subject: Tensor, text: Tensor, kind: _Kind = "text-or-subject") -> Tensor:
     """Tell which walk's feature belongs to which walk's text.
 
     Args:
@@ -27,12 +28,17 @@ def positive_pairs(
     Returns:
         ``[N, N]`` bool, true on the diagonal.
 
+    Raises:
+        ValueError: There is no such kind.
+
     Example:
         >>> positive_pairs(torch.tensor([0, 0, 1]), torch.tensor([5, 6, 6])).int()
         tensor([[1, 1, 0],
                 [1, 1, 1],
                 [0, 1, 1]], dtype=torch.int32)
     """
+    if kind not in get_args(_Kind):
+        raise ValueError(f"kind must be one of {', '.join(get_args(_Kind))}, got {kind!r}")
     same_subject = subject[:, None] == subject
     same_text = text[:, None] == text
     if kind == "text":
@@ -46,7 +52,8 @@ def soft_contrastive(features: Tensor, texts: Tensor, positive: Tensor, scale: T
     Args:
         features: ``[N, C]``, of any length.
         texts: ``[N, C]``.
-        positive: ``[N, N]`` bool; rows are features, columns texts, each with a positive.
+        positive: ``[N, N]`` bool; rows are features, columns texts. One without any positive counts
+            in the mean with a loss of 0.
         scale: 1 / temperature.
 
     Returns:
@@ -72,8 +79,10 @@ def soft_contrastive(features: Tensor, texts: Tensor, positive: Tensor, scale: T
     with torch.autocast(features.device.type, enabled=False):
         cosine = functional.normalize(features.float(), dim=1) @ functional.normalize(texts.float(), dim=1).T
         logits, wanted = scale * cosine, positive.float()
-        to_texts = functional.cross_entropy(logits, wanted / wanted.sum(dim=1, keepdim=True))
-        to_features = functional.cross_entropy(logits.T, wanted.T / wanted.T.sum(dim=1, keepdim=True))
+        # A count of 0 stays a share of 0: asking which rows have none would wait for the device.
+        per_feature, per_text = (wanted.sum(dim=dim, keepdim=True).clamp(min=1) for dim in (1, 0))
+        to_texts = functional.cross_entropy(logits, wanted / per_feature)
+        to_features = functional.cross_entropy(logits.T, (wanted / per_text).T)
         return 0.5 * (to_texts + to_features)
 
 

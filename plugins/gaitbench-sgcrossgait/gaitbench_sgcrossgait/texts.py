@@ -15,9 +15,9 @@ from pydantic import BaseModel, Field, model_validator
 
 from gaitbench.annotating import direction_index, gait_factors, read_annotations, view_sentence
 from gaitbench.annotating.directions import DIRECTIONS
+from gaitbench.annotating.files import annotation_digest
 from gaitbench.annotating.gdf import GDF_FIELDS, GaitFactors
 from gaitbench.card import Attribute
-from gaitbench.digest import file_digest
 from gaitbench.errors import DatasetError, UsageError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class AnnotationFile(BaseModel, frozen=True, extra="forbid", use_attribute_docst
         fields = dict(value) if isinstance(value, Mapping) else {"path": value}
         if not fields.get("sha256") and isinstance(path := fields.get("path"), str | Path):
             try:
-                fields["sha256"] = file_digest(Path(path))
+                fields["sha256"] = annotation_digest(path)
             except OSError as error:
                 raise ValueError(f"cannot read the annotations {path}: {error.strerror}; {_ADVICE}") from error
         return fields
@@ -80,7 +80,7 @@ class AnnotationFile(BaseModel, frozen=True, extra="forbid", use_attribute_docst
             DatasetError: The file is missing, another one than was configured, damaged, or of other annotations.
         """
         try:
-            found = file_digest(self.path)
+            found = annotation_digest(self.path)
         except OSError as error:
             raise DatasetError(f"cannot read the annotations {self.path}: {error.strerror}; {_ADVICE}") from error
         if found != self.sha256:

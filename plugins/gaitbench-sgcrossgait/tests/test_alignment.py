@@ -72,3 +72,20 @@ def test_shapes_are_checked() -> None:
         soft_contrastive(torch.zeros(2, 3), torch.zeros(2, 4), torch.eye(2).bool(), 1.0)
     with pytest.raises(ShapeError, match=r"must be \[N, classes, P\] of one shape"):
         symmetric_divergence(torch.zeros(2, 3, 1), torch.zeros(2, 4, 1))
+
+
+def test_a_row_without_a_positive_has_a_loss_of_0() -> None:
+    torch.manual_seed(0)
+    features, texts = torch.randn(2, 3, 4)
+    positive = torch.eye(3).bool()
+    positive[2] = False
+    cosine = functional.normalize(features, dim=1) @ functional.normalize(texts, dim=1).T
+    # Of feature 2 nothing is wanted, and of text 2 neither.
+    terms = [-functional.log_softmax(x, dim=1)[row, row] for x in (cosine, cosine.T) for row in (0, 1)]
+    torch.testing.assert_close(soft_contrastive(features, texts, positive, 1.0), torch.stack(terms).sum() / 6)
+    assert soft_contrastive(features, texts, torch.zeros(3, 3).bool(), 1.0) == 0
+
+
+def test_there_is_no_other_kind_of_positive() -> None:
+    with pytest.raises(ValueError, match="kind must be one of text-or-subject, text, subject, got 'foo'"):
+        positive_pairs(torch.tensor([0]), torch.tensor([0]), "foo")  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from gaitbench_sgcrossgait.config import SgCrossGaitConfig
 from gaitbench_sgcrossgait.texts import told_by_attributes
+from pydantic import ValidationError
 
 from gaitbench.annotating import GDF_FIELDS, Annotation, AnnotationHeader, Annotations, write_annotations
 from gaitbench.card import Attribute
@@ -215,3 +217,17 @@ def test_a_viewpoint_that_the_dataset_declares_takes_the_place_of_ours() -> None
     assert told.schema == (TOE, view)
     assert told.classes.tolist() == [[1, 0], [0, 1], [1, 1], [0, 0]]
     assert told_by_attributes(data, ["toe"]).classes.tolist() == [[0, 1], [6, 0], [0, 1], [6, 0]]
+
+
+def test_an_altered_header_is_told_with_its_file(tmp_path: Path) -> None:
+    path = annotated(tmp_path / "gdf.json", training().table.sequence_id.tolist())
+    path.write_text(path.read_text().replace('"humpback"', '"hunchback"'))
+    with pytest.raises(DatasetError, match=r"annotations .*gdf\.json: the header asks for 'hunchback'"):
+        describe(SgCrossGaitConfig(annotations=path), training())  # type: ignore[arg-type]
+
+
+def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    for name, match in (("pipe.json", "it is no regular file"), ("a\0b.json", "this is no name of a file")):
+        with pytest.raises(ValidationError, match=f"cannot read the annotations .*{match}"):
+            SgCrossGaitConfig(annotations=tmp_path / name)  # type: ignore[arg-type]

@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from gaitbench.digest import file_digest
+from gaitbench.annotating.cleaning import clean_text
+from gaitbench.annotating.conversions import text_dictionary
+from gaitbench.annotating.fields import MOST_CHARS
+from gaitbench.annotating.files import annotation_digest, read_annotations
 from gaitbench.errors import DatasetError
 
 __all__ = ["MODALITIES", "SHIPPED", "Dictionary", "read_dictionary"]
@@ -68,7 +71,7 @@ class Dictionary(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        """Refuse other modalities than those compared, empty sentences, and banks of unequal size."""
+        """Refuse other modalities than those compared, sentences that no file has, and banks of unequal size."""
         if set(self.sentences) != set(MODALITIES):
             raise ValueError(
                 f"a dictionary has sentences of {' and '.join(MODALITIES)}, this one of "
@@ -77,7 +80,16 @@ class Dictionary(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
         for modality, sentences in self.sentences.items():
             for number, sentence in enumerate(sentences):
                 if not any(character.isalnum() for character in sentence):
-                    raise ValueError(f"sentence {number} of {modality} has no word in it: {sentence!r}; write one")
+                    raise ValueError(f"sentence {number} of {modality} has no word in it: {sentence!r:.80}; write one")
+                if len(sentence) > MOST_CHARS:
+                    raise ValueError(
+                        f"sentence {number} of {modality} has {len(sentence):,} characters; write at most {MOST_CHARS}"
+                    )
+                if (plain := clean_text(sentence)) != sentence:
+                    raise ValueError(
+                        f"sentence {number} of {modality} is no plain line of text, without controls, markup and "
+                        f"surplus spaces: {sentence!r:.80}; write {plain!r:.80}"
+                    )
         sizes = {modality: len(self.of(modality)) for modality in MODALITIES}
         if len(set(sizes.values())) > 1 or not all(sizes.values()):
             raise ValueError(f"both modalities need as many sentences, and some; there are {sizes}")
@@ -100,31 +112,32 @@ def read_dictionary(path: Path | str) -> Dictionary:
         path: A ``.json`` or ``.parquet`` file; modalities that are not compared here are left aside.
 
     Raises:
-        DatasetError: The file cannot be read, holds other annotations, lacks a round or a modality.
+        DatasetError: The file cannot be read, holds other annotations, lacks a round or a modality, contradicts itself,
+            or has a sentence that says nothing.
     """
-    from gaitbench.annotating import read_annotations, text_dictionary
-
     path = Path(path)
     try:
-        sha256 = file_digest(path)
+        sha256 = annotation_digest(path)
     except OSError as error:
         raise DatasetError(f"cannot read the dictionary {path}: {error.strerror}; {_ADVICE}") from error
     try:
         annotations = read_annotations(path)
-        found = text_dictionary(annotations)
+        found = text_dictionary(annotations, MODALITIES)
     except DatasetError as error:
         raise DatasetError(f"dictionary {path}: {error}; {_ADVICE}") from error
     if missing := [modality for modality in MODALITIES if not found.sentences.get(modality)]:
-        raise DatasetError(
-            f"dictionary {path} is about {', '.join(found.sentences) or 'nothing'} and lacks {' and '.join(missing)}; "
-            f"{_ADVICE}"
+        there = ", ".join(annotations.header.modalities) or "nothing"
+        raise DatasetError(f"dictionary {path} is about {there} and lacks {' and '.join(missing)}; {_ADVICE}")
+    try:
+        return Dictionary(
+            name=path.name,
+            sha256=sha256,
+            asked=annotations.header.model,
+            sentences={modality: found.of(modality) for modality in MODALITIES},
         )
-    return Dictionary(
-        name=path.name,
-        sha256=sha256,
-        asked=annotations.header.model,
-        sentences={modality: found.of(modality) for modality in MODALITIES},
-    )
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"]
+        raise DatasetError(f"dictionary {path}: {problem.removeprefix('Value error, ')}; {_ADVICE}") from error
 
 
 def _content(path: Path) -> dict[str, object]:

@@ -44,7 +44,7 @@ def exchange_patches(a: Tensor, b: Tensor, cells: Tensor) -> tuple[Tensor, Tenso
     """Exchange cells in all frames of a pair alike; done twice with the same cells, nothing has changed.
 
     Args:
-        a: ``[N, C, T, H, W]``.
+        a: ``[N, C, T, H, W]`` of any type.
         b: The same moments of another modality, of the same shape.
         cells: ``[N, rows, columns]`` bool; rows and columns divide H and W.
 
@@ -52,7 +52,8 @@ def exchange_patches(a: Tensor, b: Tensor, cells: Tensor) -> tuple[Tensor, Tenso
         Both, changed.
 
     Raises:
-        ShapeError: Clips differ in shape, which those of one moment do not, or the grid does not divide the frames.
+        ShapeError: Clips differ in shape, which those of one moment do not, or the grid has no cells or does not divide
+            the frames.
 
     Source:
         TCFDNet, CVPR 2026, "Cross-modal Patch Exchange"; its details stand in a supplement that was not at hand.
@@ -67,9 +68,12 @@ def exchange_patches(a: Tensor, b: Tensor, cells: Tensor) -> tuple[Tensor, Tenso
             f"patches are exchanged between synchronised clips [N, C, T, H, W] of one shape, got {list(a.shape)} and "
             f"{list(b.shape)}"
         )
+    if cells.dim() != 3 or len(cells) != len(a):
+        raise ShapeError(f"cells must be [N, rows, columns] of {len(a)} pairs, got {list(cells.shape)}")
     rows, columns = cells.shape[1:]
-    if len(cells) != len(a) or a.shape[3] % rows or a.shape[4] % columns:
+    if not rows or not columns or a.shape[3] % rows or a.shape[4] % columns:
         raise ShapeError(f"cells {list(cells.shape)} do not divide clips {list(a.shape)} evenly")
     size = a.shape[3], a.shape[4]
-    is_exchanged = functional.interpolate(cells[:, None].to(a.device, a.dtype), size, mode="nearest")[:, :, None] > 0.5
+    grown = functional.interpolate(cells[:, None].to(a.device, torch.float32), size, mode="nearest")  # [N, 1, H, W]
+    is_exchanged = grown[:, :, None] > 0.5  # [N, 1, 1, H, W]
     return torch.where(is_exchanged, b, a), torch.where(is_exchanged, a, b)

@@ -1,6 +1,7 @@
 """The dictionary: our own sentences, a file that gaitbench annotate writes, or sentences of one's own."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,8 @@ def test_the_command_line_takes_a_path_sentences_and_the_shipped_ones(tmp_path: 
 
     assert set_to(str(write(tmp_path / "g.json"))).name == "g.json"
     assert set_to(json.dumps(OWN), num_retrieved="2").of("silhouette") == tuple(OWN["silhouette"])
+    with pytest.raises(UsageError, match=r"cannot read the dictionary .*: this is no name of a file"):
+        set_to("a\0b.json")
     assert set_to("shipped") == Dictionary.model_validate("shipped")
     with pytest.raises(UsageError, match=r"cannot read the dictionary .*gone\.json"):
         set_to(str(tmp_path / "gone.json"))
@@ -131,6 +134,43 @@ def test_bad_files_are_named_with_the_next_step(tmp_path: Path) -> None:
         read_dictionary(write(tmp_path / "rgb.json", ("silhouette", "rgb")))
     with pytest.raises(DatasetError, match="lacks silhouette and lidar-depth"):
         read_dictionary(write(tmp_path / "none.json", num_rounds=0))
+    with pytest.raises(DatasetError, match="version 1 of the schema gmtd are needed, these are of version 2"):
+        read_dictionary(write(tmp_path / "later.json", schema_version=2))
+
+
+def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "zero.parquet").symlink_to("/dev/zero")
+    for name in ("pipe.json", "zero.parquet"):
+        with pytest.raises(DatasetError, match=rf"cannot read the dictionary .*{name}: it is no regular file"):
+            read_dictionary(tmp_path / name)
+    with pytest.raises(DatasetError, match="this is no name of a file"):
+        read_dictionary("a\0b.json")
+
+
+def test_a_file_with_a_hole_in_another_modality_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "g.json", ("rgb", *MODALITIES))
+    content = json.loads(path.read_text())
+    content["records"] = [each for each in content["records"] if each["sequence_id"] != "rgb/round-1"]
+    path.write_text(json.dumps(content))
+    assert set(read_dictionary(path).sentences) == set(MODALITIES)
+
+
+@pytest.mark.parametrize(
+    ("view", "sentences", "match"),
+    [
+        pytest.param("...", [], r"dictionary .*g\.json: sentence 0 of silhouette has no word in it", id="no-word"),
+        pytest.param("a shape", ["x"] * 8, "silhouette/round-1 are not those of its values", id="contradiction"),
+    ],
+)
+def test_an_altered_file_is_refused(view: str, sentences: list[str], match: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "g.json")
+    content = json.loads(path.read_text())
+    content["records"][0]["values"]["front"] = view
+    content["records"][0]["sentences"] = sentences
+    path.write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match=match):
+        read_dictionary(path)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +181,11 @@ def test_bad_files_are_named_with_the_next_step(tmp_path: Path) -> None:
         pytest.param({**OWN, "lidar-depth": ["a"]}, "need as many sentences", id="unequal"),
         pytest.param({"silhouette": [], "lidar-depth": []}, "need as many sentences", id="empty"),
         pytest.param({**OWN, "silhouette": ["a", " ... "]}, "sentence 1 of silhouette has no word", id="no-word"),
+        pytest.param({**OWN, "silhouette": ["a", "b\x1b"]}, "sentence 1 of silhouette is no plain line", id="control"),
+        pytest.param(
+            {**OWN, "silhouette": ["a \ud800", "b"]}, "sentence 0 of silhouette is no plain line", id="letter"
+        ),
+        pytest.param({**OWN, "lidar-depth": ["a", "b " * 301]}, "1 of lidar-depth has 602 characters", id="long"),
         pytest.param({"sentences": OWN, "sha256": "x"}, "sha256", id="no-hash"),
         pytest.param(7, "valid dictionary or instance", id="a-number"),
     ],

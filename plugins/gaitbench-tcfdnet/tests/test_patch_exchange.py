@@ -53,3 +53,17 @@ def test_what_is_not_synchronised_is_refused() -> None:
         exchange_patches(a, a[:, :, :3], cells)
     with pytest.raises(ShapeError, match="do not divide clips"):
         exchange_patches(a, a, torch.ones(2, 3, 2, dtype=torch.bool))
+    with pytest.raises(ShapeError, match="do not divide clips"):
+        exchange_patches(a, a, torch.ones(2, 0, 2, dtype=torch.bool))
+    for cells in (torch.ones(2, 4).bool(), torch.ones(3, 2, 2).bool()):
+        with pytest.raises(ShapeError, match=r"cells must be \[N, rows, columns\] of 2 pairs, got"):
+            exchange_patches(a, a, cells)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.float64, torch.bfloat16])
+def test_clips_of_every_type(dtype: torch.dtype) -> None:
+    a, b = torch.zeros(1, 1, 1, 2, 2, dtype=dtype), torch.ones(1, 1, 1, 2, 2, dtype=dtype)
+    first, second = exchange_patches(a, b, torch.tensor([[[True, False], [False, False]]]))
+    assert (first.dtype, second.dtype) == (dtype, dtype)
+    assert first.flatten().tolist() == [1, 0, 0, 0]
+    assert second.flatten().tolist() == [0, 1, 1, 1]
