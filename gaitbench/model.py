@@ -282,14 +282,22 @@ def clips_of(batch: GaitBatch, modality: str) -> tuple[Tensor, Tensor]:
 
     Raises:
         ModelError: The batch does not hold the modality.
-        ShapeError: The clips are not ``[N, C, T, H, W]``.
+        ShapeError: The clips are not ``[N, C, T, H, W]`` with a clip or more, or not every clip has a number of real
+            frames from 1 to T. Numbers on a GPU are believed, as looking at them would stall it.
     """
     if modality not in batch.inputs:
         raise ModelError(f"the batch holds {', '.join(batch.inputs) or 'nothing'}, but the model reads {modality}")
-    clips = batch.inputs[modality]
-    if clips.dim() != 5:
+    clips, num_frames = batch.inputs[modality], batch.num_frames[modality]
+    if clips.dim() != 5 or not len(clips):
         raise ShapeError(f"clips must be [N, C, T, H, W], got {list(clips.shape)}")
-    return clips, batch.num_frames[modality]
+    if num_frames.shape != clips.shape[:1]:
+        raise ShapeError(
+            f"num_frames of {modality} must be one number for each of {len(clips)} clips, got {list(num_frames.shape)}"
+        )
+    is_seen = num_frames.device.type == "cpu" and not torch.compiler.is_compiling()
+    if is_seen and (num_frames.lt(1) | num_frames.gt(clips.shape[2])).any():
+        raise ShapeError(f"num_frames of {modality} must be from 1 to T = {clips.shape[2]}, got {num_frames.tolist()}")
+    return clips, num_frames
 
 
 def labels_of(batch: GaitBatch) -> Tensor:

@@ -5,7 +5,8 @@ without reading a frame.
 """
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -431,7 +432,7 @@ def _put(node: Any, path: list[str], value: object, label: str) -> None:
 
 def _checked(model: str, what: str, cls: type[T], values: Mapping[str, object]) -> T:
     try:
-        return cls.model_validate(dict(values))
+        checked = cls.model_validate(dict(values))
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in (what, *problem["loc"]))
@@ -442,3 +443,18 @@ def _checked(model: str, what: str, cls: type[T], values: Mapping[str, object]) 
         is_whole = problem["type"] == "value_error" and isinstance(problem["input"], Mapping)
         got = "" if is_whole else f", got {problem['input']!r}"
         raise UsageError(f"model {model!r}: {where}: {said}{got}.{guess}") from error
+    for where, number in _not_finite(checked.model_dump(), what):
+        raise UsageError(f"model {model!r}: {where} must be a finite number, got {number}")
+    return checked
+
+
+def _not_finite(value: object, where: str) -> Iterator[tuple[str, float]]:
+    """Numbers that no record can hold, with their places; many of pydantic's types of numbers admit an infinity."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield where, value
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _not_finite(part, f"{where}.{key}")
+    elif isinstance(value, list | tuple):
+        for index, part in enumerate(value):
+            yield from _not_finite(part, f"{where}.{index}")

@@ -36,8 +36,9 @@ class CrossmodalTask(Task):
 
     def directions(self, inputs: tuple[str, ...]) -> tuple[Direction, ...]:
         """All ordered pairs of different modalities, each modality against itself, and what fusions are asked."""
+        inputs = tuple(dict.fromkeys(inputs))
         alone = tuple(name for name in inputs if "+" not in name)
-        if len(set(alone)) < 2:
+        if len(alone) < 2:
             raise UsageError(
                 f"crossmodal needs a model that embeds at least two modalities into one space, got {list(inputs)}"
             )

@@ -16,6 +16,7 @@ class Head(BaseModel, extra="forbid"):
 class Config(BaseModel, extra="forbid"):
     width: PositiveInt = 8
     name: str = "a"
+    scale: float = 1.0
     head: Head = Head()
 
 
@@ -72,6 +73,10 @@ def test_without_overrides_the_preset_stands() -> None:
         ("width.x", 3, "config.width has no fields"),
         ("width", -1, "config.width: Input should be greater than 0, got -1"),
         ("recipe.precision", "fp4", "recipe.precision: Input should be"),
+        ("scale", "inf", "config.scale must be a finite number, got inf"),
+        ("scale", float("nan"), "config.scale must be a finite number, got nan"),
+        ("recipe.stages.0.optimizer.lr", "inf", "recipe.stages.0.optimizer.lr must be a finite number, got inf"),
+        ("recipe.stages.0.loss_weights.triplet", "nan", "recipe.stages.0.loss_weights.triplet"),
     ],
 )
 def test_wrong_overrides_are_refused(key: str, value: object, message: str) -> None:

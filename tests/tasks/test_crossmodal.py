@@ -15,6 +15,7 @@ def test_directions_are_written_probe_first() -> None:
         "lidar->lidar",
     ]
     assert len(CrossmodalTask().directions(("a", "b", "c"))) == 9
+    assert [str(d) for d in CrossmodalTask().directions(("a", "b", "a"))] == ["a->b", "b->a", "a->a", "b->b"]
 
 
 def test_the_probe_comes_from_the_first_modality() -> None:

@@ -3,6 +3,7 @@
 Axes: N batch, D embedding width, P parts.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -18,7 +19,7 @@ class Balance(NamedTuple):
     """How much each of two students is taught."""
 
     first: Tensor
-    """Scalar in (0.5, 0.8808)."""
+    """Scalar in (0.5, 0.8808), whose ends float32 may round to."""
     second: Tensor
     """The same of the other one."""
 
@@ -42,7 +43,7 @@ def feature_distance(teacher: Tensor, student: Tensor) -> Tensor:
         (0.0, 2.0)
     """
     _check(teacher, student)
-    return 1 - functional.cosine_similarity(teacher.float(), student.float(), dim=1).mean()
+    return 1 - functional.cosine_similarity(_at_most_1(teacher), _at_most_1(student), dim=1).mean()
 
 
 def sample_affinity_distance(teacher: Tensor, student: Tensor) -> Tensor:
@@ -96,6 +97,9 @@ def balance(first: Tensor, second: Tensor, labels: Tensor, *, temperature: float
     Returns:
         One factor each; equally sure students get the same.
 
+    Raises:
+        ShapeError: The shapes differ.
+
     Source:
         UniCrossGait (IEEE TMM 2026), the dynamic balance, as its public reference code has it.
 
@@ -104,9 +108,14 @@ def balance(first: Tensor, second: Tensor, labels: Tensor, *, temperature: float
         >>> round(both.first.item(), 4), round(both.second.item(), 4)  # 0.5 (1 + tanh(0.5))
         (0.7311, 0.7311)
     """
-    theta = [_truth(logits, labels, temperature) for logits in (first, second)]
-    total = theta[0] + theta[1]
-    return Balance(*(0.5 * (1 + torch.tanh(other / total)) for other in (theta[1], theta[0])))
+    if first.dim() != 3 or first.shape != second.shape:
+        raise ShapeError(
+            f"both must be logits [N, classes, P] of one shape, got {list(first.shape)} and {list(second.shape)}"
+        )
+    ours, theirs = (_log_truth(logits, labels, temperature) for logits in (first, second))
+    # theta_other / (theta_first + theta_second), also where both are too small for float32.
+    shares = torch.sigmoid(theirs - ours), torch.sigmoid(ours - theirs)
+    return Balance(*(0.5 * (1 + torch.tanh(share)) for share in shares))
 
 
 def warm_up(step: int, *, start: float, end: float, num_steps: int) -> float:
@@ -119,10 +128,19 @@ def warm_up(step: int, *, start: float, end: float, num_steps: int) -> float:
     return start + (end - start) * min(1.0, step / num_steps)
 
 
-def _truth(logits: Tensor, labels: Tensor, temperature: float) -> Tensor:
-    probability = (logits.float() / temperature).softmax(dim=1)  # [N, classes, P]
+def _log_truth(logits: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    """Logarithm of the mean probability of the true class."""
+    log_probability = (logits.float() / temperature).log_softmax(dim=1)  # [N, classes, P]
     chosen = labels.long()[:, None, None].expand(-1, 1, logits.shape[2])
-    return probability.gather(1, chosen).mean()
+    found = log_probability.gather(1, chosen)
+    return found.flatten().logsumexp(dim=0) - math.log(found.numel())
+
+
+def _at_most_1(x: Tensor) -> Tensor:
+    """``[N, D, P]`` with the largest number of each part at 1, so that no length is too large or small to square."""
+    x = x.float()
+    largest = x.detach().abs().amax(dim=1, keepdim=True)
+    return x / torch.where(largest > 0, largest, 1.0)
 
 
 def _check(teacher: Tensor, student: Tensor) -> None:

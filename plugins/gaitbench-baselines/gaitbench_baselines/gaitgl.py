@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Literal, Self
 
 import torch
-from pydantic import BaseModel, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -75,7 +75,7 @@ class GaitGLConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     """Margin of the triplet loss."""
     logit_scale: PositiveFloat = 1.0
     """Factor on the logits in the cross-entropy."""
-    label_smoothing: NonNegativeFloat = 0.0
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
     """Share of the target spread over all classes; 0.1 for OU-MVLP and GREW."""
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import Literal, Self
 
 import torch
-from pydantic import BaseModel, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor
 
 from gaitbench.errors import ModelError
@@ -57,7 +57,7 @@ class SensorConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     """Margin of all triplet losses."""
     logit_scale: PositiveFloat = 16.0
     """Factor on the cosines in the cross-entropy."""
-    label_smoothing: NonNegativeFloat = 0.1
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
     """Share of the target spread over all classes."""
 
     @property

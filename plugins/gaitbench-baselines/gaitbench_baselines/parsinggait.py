@@ -123,7 +123,7 @@ class ParsingGaitConfig(BaseModel, frozen=True, extra="forbid", use_attribute_do
     """Margin of the triplet loss."""
     logit_scale: PositiveFloat = 16.0
     """Factor on the cosines in the cross-entropy."""
-    label_smoothing: NonNegativeFloat = 0.1
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
     """Share of the target spread over all classes."""
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from pydantic import BaseModel, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from gaitbench.layers import SeparateBNNeck, SeparateFC, horizontal_pyramid_pool, init_parameters, set_pool
@@ -46,7 +46,7 @@ class PartNetworkConfig(BaseModel, frozen=True, extra="forbid", use_attribute_do
     """Margin of the triplet loss."""
     logit_scale: PositiveFloat = 16.0
     """Factor on the cosines in the cross-entropy."""
-    label_smoothing: NonNegativeFloat = 0.1
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
     """Share of the target spread over all classes."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple, Self
 
 import torch
-from pydantic import BaseModel, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor
 
 from gaitbench.card import Attribute
@@ -57,7 +57,7 @@ class ScoNetConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     """Margin of the triplet loss."""
     logit_scale: PositiveFloat = 16.0
     """Factor on the cosines in the cross-entropy."""
-    label_smoothing: NonNegativeFloat = 0.1
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
     """Share of the target spread over all classes."""
 
     @model_validator(mode="after")

@@ -161,7 +161,7 @@ def pictures_of(batch: GaitBatch, modality: str, config: StreamSize) -> tuple[Te
 
     Raises:
         ModelError: The batch does not hold the modality.
-        ShapeError: The clips have other axes.
+        ShapeError: The clips have other axes, channels or pixels, or their numbers of frames do not fit.
     """
     stream, size = STREAMS[modality], (config.height_px, config.width_px)
     if stream.form == "joints":
@@ -172,6 +172,9 @@ def pictures_of(batch: GaitBatch, modality: str, config: StreamSize) -> tuple[Te
         frames = _nearness(frames)
     if stream.form in ("colour", "metric"):
         frames = _fitted(frames, *size)
+    wanted = (num_channels(modality, config.encoding), *size)
+    if tuple(frames.shape[1:]) != wanted:
+        raise ShapeError(f"{modality} must be [N, {wanted[0]}, T, {wanted[1]}, {wanted[2]}], got {list(clips.shape)}")
     return frames, num_frames
 
 

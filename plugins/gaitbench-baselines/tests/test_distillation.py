@@ -64,6 +64,34 @@ def test_balance_stays_in_its_range(seed: int) -> None:
         assert 0.5 <= factor.item() <= 0.5 * (1 + math.tanh(1))
 
 
+@pytest.mark.parametrize("factor", [1e-30, 1e-9, 1e30])
+def test_features_of_any_length_have_a_direction(factor: float) -> None:
+    teacher, student = two()
+    torch.testing.assert_close(feature_distance(teacher, factor * student), feature_distance(teacher, student))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "other", "expected"),
+    [
+        pytest.param(1000.0, 1000.0, (0.7311, 0.7311), id="both-vanish"),
+        pytest.param(1000.0, 0.0, (0.8808, 0.5), id="one-vanishes"),
+        pytest.param(1000.0, 1004.0, (0.6313, 0.8119), id="by-a-factor-of-e"),
+    ],
+)
+def test_probabilities_that_vanish_are_still_compared(
+    wrong: float, other: float, expected: tuple[float, float]
+) -> None:
+    # The truth is class 0; logits are divided by 4.
+    first, second = (torch.tensor([[[-x], [x]]]) / 2 for x in (wrong, other))
+    shares = balance(first, second, torch.tensor([0]))
+    assert [round(share.item(), 4) for share in shares] == pytest.approx(expected, abs=1e-4)
+
+
+def test_logits_of_different_shapes_are_refused() -> None:
+    with pytest.raises(ShapeError, match="of one shape"):
+        balance(torch.zeros(2, 3, 1), torch.zeros(2, 3, 2), torch.tensor([0, 1]))
+
+
 def test_the_student_that_is_less_sure_is_taught_more() -> None:
     labels = torch.tensor([0, 1])
     sure = torch.eye(2)[:, :, None] * 20

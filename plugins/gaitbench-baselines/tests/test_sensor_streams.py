@@ -27,6 +27,12 @@ def clip(modality: str, frames: torch.Tensor) -> GaitBatch:
     return GaitBatch({modality: frames}, {modality: torch.tensor([frames.shape[2]] * len(frames))})
 
 
+@pytest.mark.parametrize("shape", [(2, 1, 3, 32, 32), (2, 3, 3, 64, 64), (2, 1, 3, 64, 44)])
+def test_pictures_of_another_size_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ShapeError, match=r"silhouette must be \[N, 1, T, 64, 64\], got"):
+        pictures_of(clip("silhouette", torch.zeros(shape)), "silhouette", SensorConfig())
+
+
 def test_depth_is_near_at_one_and_nothing_at_zero_around_the_middle_of_each_frame() -> None:
     config = SensorConfig(modalities=("silhouette", "depth"), height_px=2, width_px=2, bins=(1,))
     frames = torch.tensor([[[0.0, 2000.0], [3000.0, 4000.0]], [[0.0, 0.0], [0.0, 5000.0]]])[None, None]

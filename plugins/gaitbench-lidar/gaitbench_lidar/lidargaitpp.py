@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Literal, Self
 
 import torch
-from pydantic import BaseModel, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from gaitbench.errors import ModelError, ShapeError
@@ -81,7 +81,7 @@ class LidarGaitPPConfig(BaseModel, frozen=True, extra="forbid", use_attribute_do
     """Margin of the triplet loss."""
     logit_scale: PositiveFloat = 31.0
     """Factor on the cosines in the cross-entropy."""
-    label_smoothing: NonNegativeFloat = 0.1
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
     """Share of the target spread over all classes."""
 
     @model_validator(mode="after")
