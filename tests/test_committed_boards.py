@@ -42,6 +42,17 @@ def test_bag_and_coat_are_clearly_harder_than_normal(model: str) -> None:
 
 
 @pytest.mark.parametrize("direction", ["silhouette->lidar-depth", "lidar-depth->silhouette"])
+def test_training_on_both_sensors_is_what_crosses_them(direction: str) -> None:
+    rows = {(row.model, row.preset): rank_1(row, "NM", direction) for row in all_rows("crossmodal")}
+    alone = rows.pop(("shared-encoder", "quick-one-sensor"))
+    raw = rows.pop(("nearest-raw", "quick"))
+    assert {"two-stream", "tcfdnet", "sgcrossgait", "cl-gait", "unicrossgait", "crossgait", "omnigait"} <= {
+        model for model, _ in rows
+    }
+    assert min(rows.values()) > 3 * max(alone, raw)
+
+
+@pytest.mark.parametrize("direction", ["silhouette->lidar-depth", "lidar-depth->silhouette"])
 def test_crossing_the_sensors_costs_accuracy_and_is_far_above_chance(direction: str) -> None:
     row = rows_of("crossmodal")["two-stream"]
     value = rank_1(row, "NM", direction)
