@@ -135,8 +135,10 @@ def test_what_is_missing_is_named() -> None:
         small_plus_plus()(batch_of(silhouette=silhouettes()))
     with pytest.raises(ModelError, match="holds skeleton2d, but the model reads silhouette"):
         small_plus_plus()(batch_of(skeleton2d=joints()))
+    batch = batch_of(skeleton2d=joints(num_frames=4), silhouette=silhouettes())
+    batch.num_frames["silhouette"] = torch.tensor([3, 3])
     with pytest.raises(ShapeError, match=r"maps \[2, 2, 4, 64, 44\] and silhouettes \[2, 1, 3, 64, 44\]"):
-        small_plus_plus()(batch_of(skeleton2d=joints(num_frames=4), silhouette=silhouettes()))
+        small_plus_plus()(batch)
     with pytest.raises(ValidationError, match="45 columns cannot be cut equally out of a square of 64"):
         SkeletonGaitConfig(width_px=45)
 
