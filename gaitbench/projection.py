@@ -20,7 +20,7 @@ from torch import Tensor
 
 from gaitbench.errors import ShapeError
 
-__all__ = ["jet", "points_to_depth", "unjet"]
+__all__ = ["jet", "points_per_frame", "points_to_depth", "unjet"]
 
 AZIMUTH_STEP_DEG = 0.19188
 ELEVATION_STEP_DEG = 0.2
@@ -62,16 +62,7 @@ def points_to_depth(points: Tensor, offsets: Tensor, *, size: int = 64) -> Tenso
         >>> image.shape, int(image[0].max()), int(image[1].max())
         (torch.Size([2, 64, 64]), 255, 0)
     """
-    if points.ndim != 2 or points.shape[1] < 3 or offsets.ndim != 1 or len(offsets) < 1:
-        raise ShapeError(
-            f"points_to_depth needs points [M, 3] and offsets [F + 1], got {list(points.shape)}, {list(offsets.shape)}"
-        )
-    counts = offsets.diff()
-    if int(offsets[0]) != 0 or int(offsets[-1]) != len(points) or bool((counts < 0).any()):
-        raise ShapeError(
-            f"offsets must grow from 0 to the number of points, {len(points)}; they go from {int(offsets[0])} to "
-            f"{int(offsets[-1])}"
-        )
+    counts = points_per_frame(points, offsets, "points_to_depth")
     is_return = torch.isfinite(points[:, :3]).all(dim=1)
     offsets = torch.nn.functional.pad(is_return.cumsum(0), (1, 0))[offsets]
     points = points[is_return]
@@ -232,3 +223,30 @@ def _interpolate(planes: Tensor, position: Tensor) -> Tensor:
         result = part if result is None else result + part
     assert result is not None
     return result
+
+
+def points_per_frame(points: Tensor, offsets: Tensor, caller: str) -> Tensor:
+    """Check clouds that lie one behind the other, and count each one's points.
+
+    Args:
+        points: ``[M, D]`` with three coordinates or more.
+        offsets: ``[F + 1]`` int64; frame f holds ``points[offsets[f]:offsets[f + 1]]``.
+        caller: What an error names.
+
+    Returns:
+        ``[F]`` int64.
+
+    Raises:
+        ShapeError: ``points`` or ``offsets`` have another shape, or the offsets do not grow from 0 to M.
+    """
+    if points.ndim != 2 or points.shape[1] < 3 or offsets.ndim != 1 or len(offsets) < 1:
+        raise ShapeError(
+            f"{caller} needs points [M, 3] and offsets [F + 1], got {list(points.shape)}, {list(offsets.shape)}"
+        )
+    counts = offsets.diff()
+    if int(offsets[0]) != 0 or int(offsets[-1]) != len(points) or bool((counts < 0).any()):
+        raise ShapeError(
+            f"offsets must grow from 0 to the number of points, {len(points)}; they go from {int(offsets[0])} to "
+            f"{int(offsets[-1])}"
+        )
+    return counts

@@ -28,8 +28,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from gaitbench.errors import DatasetError, ShapeError
-from gaitbench.projection import jet, points_to_depth
+from gaitbench.errors import DatasetError
+from gaitbench.projection import jet, points_per_frame, points_to_depth
 from gaitbench_lidar.dense_image import dense_image
 
 __all__ = ["Encoding", "Projection", "depth_maps"]
@@ -127,16 +127,7 @@ class _Returns(NamedTuple):
 
 
 def _returns(points: Tensor, offsets: Tensor) -> _Returns:
-    if points.dim() != 2 or points.shape[1] < 3 or offsets.dim() != 1 or len(offsets) < 1:
-        raise ShapeError(
-            f"depth_maps needs points [M, 3] and offsets [F + 1], got {list(points.shape)}, {list(offsets.shape)}"
-        )
-    counts = offsets.diff()
-    if int(offsets[0]) != 0 or int(offsets[-1]) != len(points) or bool((counts < 0).any()):
-        raise ShapeError(
-            f"offsets must grow from 0 to the number of points, {len(points)}; they go from {int(offsets[0])} to "
-            f"{int(offsets[-1])}"
-        )
+    counts = points_per_frame(points, offsets, "depth_maps")
     num_frames = len(counts)
     frame = torch.repeat_interleave(torch.arange(num_frames, device=points.device), counts)
     x, y, z = points[:, :3].double().unbind(-1)

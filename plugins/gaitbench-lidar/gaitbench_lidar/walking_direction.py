@@ -6,7 +6,8 @@ Axes: M points of all frames, F frames.
 import torch
 from torch import Tensor
 
-from gaitbench.errors import DatasetError, ShapeError
+from gaitbench.errors import DatasetError
+from gaitbench.projection import points_per_frame
 
 __all__ = ["view_of_walk"]
 
@@ -36,16 +37,7 @@ def view_of_walk(points: Tensor, offsets: Tensor) -> float:
         >>> view_of_walk(coming, torch.arange(4)), view_of_walk(coming.flip(0), torch.arange(4))
         (0.0, 180.0)
     """
-    if points.dim() != 2 or points.shape[1] < 3 or offsets.dim() != 1 or len(offsets) < 1:
-        raise ShapeError(
-            f"view_of_walk needs points [M, 3] and offsets [F + 1], got {list(points.shape)}, {list(offsets.shape)}"
-        )
-    counts = offsets.diff()
-    if int(offsets[0]) != 0 or int(offsets[-1]) != len(points) or bool((counts < 0).any()):
-        raise ShapeError(
-            f"offsets must grow from 0 to the number of points, {len(points)}; they go from {int(offsets[0])} to "
-            f"{int(offsets[-1])}"
-        )
+    counts = points_per_frame(points, offsets, "view_of_walk")
     frame = torch.repeat_interleave(torch.arange(len(counts)), counts)
     place = points[:, :2].double()
     is_finite = torch.isfinite(place).all(dim=1)

@@ -92,7 +92,7 @@ PRESETS: dict[str, Preset] = {
             "stem_stride": 2,
             "heads": 4,
             "ffn_factor": 2,
-            # One batch norm behind both sensors would leave them apart; measured on walkers, see the README.
+            # One for both sensors crossed them worse on walkers, in the seed of the README.
             "fusion_sharing": "own",
             "embedding_width": 128,
             "bins": (8, 4, 2, 1),
