@@ -100,11 +100,11 @@ PRESETS: dict[str, Preset] = {
         recipe=Recipe(
             stages=(
                 Stage(
-                    iterations=520,
+                    iterations=480,
                     clips=ClipConfig(subjects_per_batch=8, sequences_per_subject=4, num_frames=4),
                     augment=AugmentConfig(shift=0.3, rescale=0.3),
                     optimizer=OptimizerConfig(name="adamw", lr=2e-3, weight_decay=5e-3),
-                    schedule=ScheduleConfig(name="onecycle", warmup=52),
+                    schedule=ScheduleConfig(name="onecycle", warmup=48),
                     loss_weights=LOSS_WEIGHTS,
                 ),
             ),

@@ -61,11 +61,11 @@ PRESETS: dict[str, Preset] = {
         recipe=Recipe(
             stages=(
                 Stage(
-                    iterations=600,
+                    iterations=560,
                     clips=ClipConfig(subjects_per_batch=8, sequences_per_subject=4, num_frames=4),
                     augment=AugmentConfig(flip=0.5, shift=0.3, rescale=0.3),
                     optimizer=OptimizerConfig(name="adamw", lr=2e-3, weight_decay=5e-3),
-                    schedule=ScheduleConfig(name="onecycle", warmup=60),
+                    schedule=ScheduleConfig(name="onecycle", warmup=56),
                     loss_weights=LOSS_WEIGHTS,
                 ),
             ),
