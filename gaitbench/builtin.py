@@ -206,6 +206,13 @@ PROTOCOLS = (
         f"Han et al., ACM MM 2024; {OPENGAIT}",
     ),
     _protocol(
+        "freegait-listed-gallery",
+        "freegait:FREEGAIT_LISTED",
+        "FreeGait, listed probes against the listed gallery and nothing else",
+        "Han et al., ACM MM 2024; the lists that come with the data",
+        dataset="freegait",
+    ),
+    _protocol(
         "ccgr-mini",
         "ccgr_mini:CCGR_MINI",
         "CCGR-MINI, a listed gallery asked by all the rest",
@@ -230,6 +237,20 @@ PROTOCOLS = (
         "mmgait:MMGAIT",
         "MMGait, one normal walk searched, one gallery view at a time: rank-1 and mAP",
         f"MMGait, CVPR 2026, arXiv 2604.15979; {OPENGAIT}",
+    ),
+    _protocol(
+        "mmgait-v1",
+        "mmgait:MMGAIT_V1",
+        "MMGait's extended version, two normal walks searched, one gallery view at a time",
+        "MMGait, extended version of September 2026",
+        dataset="mmgait",
+    ),
+    _protocol(
+        "mmgait-v2",
+        "mmgait:MMGAIT_V2",
+        "MMGait's extended version, all walks of all other people as impostors in every cell",
+        "MMGait, extended version of September 2026",
+        dataset="mmgait",
     ),
     _protocol(
         "casia-e",

@@ -3,6 +3,7 @@
 Axes: N sequences of a table.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,10 @@ class Division:
     probes: dict[str, NDArray[np.int64]]
     """Group to the rows asked about; groups that are missing as a whole are not in it."""
     num_test_subjects: int
-    """Subjects among probes and gallery."""
+    """Subjects among probes, gallery and impostors."""
+    impostors: NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """Rows that every cell has besides its own gallery, ascending, the galleries of all groups among them; see
+    :attr:`gaitbench.protocol.Protocol.impostors`."""
     absent_groups: tuple[str, ...] = ()
     """Groups of the protocol without any sequence."""
     problems: tuple[str, ...] = ()
@@ -49,8 +53,13 @@ class Division:
 
     @property
     def test(self) -> NDArray[np.int64]:
-        """Rows to embed: probes and gallery, ascending, each once."""
-        return np.unique(np.concatenate([self.gallery, *self.probes.values()]))
+        """Rows to embed: probes and everything searched, ascending, each once."""
+        return np.unique(np.concatenate([self.searched, *self.probes.values()]))
+
+    @property
+    def searched(self) -> NDArray[np.int64]:
+        """Rows of the gallery and impostors, ascending, each once."""
+        return np.union1d(self.gallery, self.impostors)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -118,7 +127,10 @@ def divide(
         _check_findable(protocol, table, name, rows, galleries[name], needs_matches=needs_matches)
     if protocol.is_grid_complete:
         _check_grid(protocol, check, protocol.cameras(table.view), test, probes, galleries)
-    people = np.unique(table.subject_id[np.concatenate([searched, *probes.values()])])
+    impostors = np.zeros(0, dtype=np.int64)
+    if protocol.impostors is not None:
+        impostors = np.union1d(searched, test[check.select(among, protocol.impostors, "impostors")])
+    people = np.unique(table.subject_id[np.concatenate([searched, impostors, *probes.values()])])
     return Division(
         table=table,
         train=train,
@@ -126,6 +138,7 @@ def divide(
         galleries=galleries,
         probes=probes,
         num_test_subjects=len(people),
+        impostors=impostors,
         absent_groups=tuple(absent),
         problems=tuple(check.problems),
     )

@@ -7,7 +7,7 @@ A partition file is JSON with lists of words: ``TRAIN_SET`` and ``TEST_SET`` hol
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -37,19 +37,6 @@ LIST_KEYS: dict[ListRole, str] = {
 """Where each list stands in a partition file."""
 
 
-class OfficialList(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
-    """What is known of a published list without having it."""
-
-    num: PositiveInt
-    """Its entries."""
-    sha256: str = Field(pattern="^[0-9a-f]{1,64}$")
-    """Of its entries, as :func:`list_digest` counts it; its first digits, where no more are known."""
-
-    def has_digest(self, sha256: str) -> bool:
-        """Tell whether a list with this digest is the published one."""
-        return sha256.startswith(self.sha256)
-
-
 class GivenList(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
     """A list that somebody handed in."""
 
@@ -57,6 +44,37 @@ class GivenList(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
     """Its entries."""
     sha256: str
     """Of its entries, as :func:`list_digest` counts it."""
+
+    @classmethod
+    def of(cls, words: Collection[str]) -> "GivenList":
+        """Count and hash a list.
+
+        Args:
+            words: Its entries.
+        """
+        return cls(num=len(words), sha256=list_digest(words))
+
+
+class OfficialList(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """What is known of a published list without having it."""
+
+    num: PositiveInt
+    """Its entries."""
+    sha256: str = Field(default="", pattern="^[0-9a-f]{0,64}$")
+    """Of its entries, as :func:`list_digest` counts it; its first digits, where no more are known. Empty where only the
+    number is known: any list of so many entries is then taken for it."""
+
+    def may_be(self, found: GivenList) -> bool:
+        """Tell whether a list is the published one, as far as that is known.
+
+        Args:
+            found: The list.
+        """
+        return found.num == self.num and found.sha256.startswith(self.sha256)
+
+    def __str__(self) -> str:
+        digest = f"sha256 {self.sha256[:16]}..." if self.sha256 else "of which no more is known"
+        return f"{self.num} entries, {digest}"
 
 
 def list_digest(words: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ from gaitbench import division
 from gaitbench.dated import Dated
 from gaitbench.division import Division
 from gaitbench.errors import ProtocolError
-from gaitbench.partition import LIST_KEYS, GivenList, ListRole, OfficialList, check_lists, list_digest, read_partition
+from gaitbench.partition import LIST_KEYS, GivenList, ListRole, OfficialList, check_lists, read_partition
 from gaitbench.patterns import words_of
 from gaitbench.protocol_text import protocol_text
 from gaitbench.selection import Selection, matching, select
@@ -67,6 +67,7 @@ class Protocol(Dated, frozen=True, extra="forbid", use_attribute_docstrings=True
             "reranking",
             "each_condition",
             "tasks",
+            "impostors",
         }
     )
 
@@ -93,6 +94,10 @@ class Protocol(Dated, frozen=True, extra="forbid", use_attribute_docstrings=True
     """Sequences searched, among the test subjects."""
     galleries: dict[str, Selection] = Field(default_factory=dict)
     """Groups that have a gallery of their own, which takes the place of :attr:`gallery`."""
+    impostors: Selection | None = None
+    """Test sequences that every cell has besides its own gallery, with the galleries of all other cells, whatever their
+    view, where they are of another subject than the probe; :attr:`exclude` says nothing of them. Those of the probe's
+    own subject are left out, so that the search gets harder and nobody gains a match."""
     probes: dict[str, Selection]
     """Name of a group in the table (``NM``, ``BG``, ``A`` ...) to the sequences asked about, of the test subjects."""
     complement: Literal["none", "gallery", "probes"] = "none"
@@ -185,6 +190,15 @@ class Protocol(Dated, frozen=True, extra="forbid", use_attribute_docstrings=True
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_impostors(self) -> Self:
+        if self.impostors is not None and (self.unit == "set" or self.reranking or self.submission):
+            raise ValueError(
+                f"{self.name}: impostors differ from probe to probe, which is defined for sequences that are scored "
+                "here without re-ranking"
+            )
+        return self
+
     def check_task(self, task: str) -> None:
         """Stop where the protocol is for other tasks.
 
@@ -238,7 +252,7 @@ class Protocol(Dated, frozen=True, extra="forbid", use_attribute_docstrings=True
         for role, words in lists.items():
             if role not in self.lists and self._holds(role, words):
                 continue
-            given[role] = GivenList(num=len(words), sha256=list_digest(words))
+            given[role] = GivenList.of(words)
             if role == "train":
                 changes["train"] = self.train.model_copy(update={"subjects": words})
             elif role == "test":
@@ -309,9 +323,10 @@ class Protocol(Dated, frozen=True, extra="forbid", use_attribute_docstrings=True
         Raises:
             ProtocolError: Cells are view pairs, or units are sets; re-ranking is not defined for them.
         """
-        if self.averaging == "view_pairs" or self.unit == "set":
+        if self.averaging == "view_pairs" or self.unit == "set" or self.impostors is not None:
             raise ProtocolError(
-                f"{self.name} averages {self.averaging} of {self.unit}s; re-ranking is defined for sequences and a "
+                f"{self.name} averages {self.averaging} of {self.unit}s"
+                f"{'' if self.impostors is None else ' with impostors'}; re-ranking is defined for sequences and a "
                 "pooled gallery, so leave it out or take another protocol"
             )
         return self.model_copy(update={"reranking": self.reranking or Reranking()})
@@ -328,7 +343,7 @@ class Protocol(Dated, frozen=True, extra="forbid", use_attribute_docstrings=True
         people = np.unique(table.subject_id)
         if "test" in self.lists and "test" not in self.given:
             official = self.lists["test"]
-            if official.has_digest(list_digest(people.tolist())):
+            if official.may_be(GivenList.of(people.tolist())):
                 return ()
             return (f"{len(people)} subjects, not the {official.num} test subjects of {self.name}",)
         is_known = matching(people, self.test_subjects)
@@ -351,10 +366,10 @@ class Protocol(Dated, frozen=True, extra="forbid", use_attribute_docstrings=True
             official = self.lists.get(role)
             if official is None:
                 problems.append(f"{self.name}: {LIST_KEYS[role]} ({found.num} entries) is not the published division")
-            elif not official.has_digest(found.sha256):
+            elif not official.may_be(found):
                 problems.append(
                     f"{self.name}: {LIST_KEYS[role]} ({found.num} entries, sha256 {found.sha256[:16]}...) is not the "
-                    f"published list ({official.num} entries, sha256 {official.sha256[:16]}...)"
+                    f"published list ({official})"
                 )
         return tuple(problems)
 

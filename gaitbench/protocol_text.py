@@ -136,6 +136,9 @@ def _roles(protocol: "Protocol") -> list[str]:
     if set(protocol.galleries) < set(protocol.probes):
         lines.append(f"gallery         {gallery}{rest}")
     lines += [f"gallery of {name:<5}{_say(s)}{rest}" for name, s in protocol.galleries.items()]
+    if protocol.impostors is not None:
+        everyone = "of all subjects but the probe's, in every cell, whatever their view"
+        lines.append(f"impostors       {_say(protocol.impostors)}; {everyone}")
     if protocol.each_condition != "no":
         (asked,) = protocol.probes.values()
         others = {"probes": "the gallery's", "pairs": "that of its gallery"}[protocol.each_condition]
@@ -155,10 +158,8 @@ def _waiting(protocol: "Protocol", role: ListRole) -> str:
         return ""
     official = protocol.lists[role]
     kind = "subjects" if role in ("train", "test") else "sequences"
-    return (
-        f"the {official.num} {kind} of {LIST_KEYS[role]} in the partition file, "
-        f"to be handed in (sha256 {official.sha256[:16]}...)"
-    )
+    digest = f" (sha256 {official.sha256[:16]}...)" if official.sha256 else "; which ones they are is not published"
+    return f"the {official.num} {kind} of {LIST_KEYS[role]} in the partition file, to be handed in{digest}"
 
 
 def _say(selection: "Selection") -> str:

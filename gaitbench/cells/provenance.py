@@ -48,7 +48,7 @@ def data_provenance(
         num_train_sequences=len(division.train),
         num_test_subjects=len(np.unique(table.subject_id[division.test])),
         num_probes=len(np.unique(np.concatenate(list(division.probes.values())))),
-        num_gallery=len(division.gallery),
+        num_gallery=len(division.searched),
         repository=card.repository,
         trained_on=trained_on,
         **_read_in_test(dataset, modalities, tested),

@@ -154,21 +154,22 @@ class RocCounter:
         bins = len(knot) + 1
         place = subject * bins + torch.searchsorted(knot, at)
         self._genuine = torch.bincount(place, minlength=len(num_impostors) * bins).view(-1, bins)
-        self._held: list[Tensor] = []
+        self._held: dict[int, list[Tensor]] = {}
         self._num_held = 0
 
-    def add(self, ordered: Tensor, subject: Tensor) -> None:
+    def add(self, ordered: Tensor, subject: Tensor, times: int = 1) -> None:
         """Count in distances of impostors.
 
         Args:
             ordered: ``[q, g]`` float32 distances of impostors, ascending in each row; infinite where a pair is none.
             subject: ``[q]`` int64 subject of each row.
+            times: How often each of them counts.
         """
-        if not len(self.threshold) or not ordered.numel():
+        if not len(self.threshold) or not ordered.numel() or not times:
             return
         knots = self._at_knot.expand(len(ordered), -1).contiguous()
-        self._by_subject.index_add_(0, subject, torch.searchsorted(ordered, knots, right=True))
-        self._held.append(ordered.reshape(-1))
+        self._by_subject.index_add_(0, subject, times * torch.searchsorted(ordered, knots, right=True))
+        self._held.setdefault(times, []).append(ordered.reshape(-1))
         self._num_held += ordered.numel()
         if self._num_held >= HELD_ELEMENTS:
             self._count_held()
@@ -186,16 +187,15 @@ class RocCounter:
         return curve, RocBySubject(self._genuine.cpu().numpy(), between.cpu().numpy())
 
     def _count_held(self) -> None:
-        if not self._held:
-            return
-        everything = sort_rows(torch.cat(self._held)[None])[0]
-        self._held, self._num_held = [], 0
-        below = torch.searchsorted(everything, self.threshold)
-        is_tied = everything[below.clamp(max=len(everything) - 1)] == self.threshold
-        self._below += below
-        self._upto += below
-        upto = torch.searchsorted(everything, self.threshold[is_tied], right=True)
-        self._upto[is_tied] += upto - below[is_tied]
+        for times, held in self._held.items():
+            everything = sort_rows(torch.cat(held)[None])[0]
+            below = torch.searchsorted(everything, self.threshold)
+            is_tied = everything[below.clamp(max=len(everything) - 1)] == self.threshold
+            self._below += times * below
+            self._upto += times * below
+            upto = torch.searchsorted(everything, self.threshold[is_tied], right=True)
+            self._upto[is_tied] += times * (upto - below[is_tied])
+        self._held, self._num_held = {}, 0
 
 
 def _knots(count: NDArray[np.int64], shares: NDArray[np.float64]) -> NDArray[np.int64]:

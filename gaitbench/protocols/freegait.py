@@ -4,7 +4,7 @@ from gaitbench.partition import OfficialList
 from gaitbench.protocol import Protocol, Selection
 from gaitbench.protocols.gait3d import POOLED_KEYS
 
-__all__ = ["FREEGAIT"]
+__all__ = ["FREEGAIT", "FREEGAIT_LISTED"]
 
 FREEGAIT = Protocol(
     name="freegait",
@@ -15,6 +15,8 @@ FREEGAIT = Protocol(
     notes=(
         "a probe reads subject-device-sequence",
         "the gallery list of the partition file is not used: folders of other data enlarge the gallery",
+        "freegait-listed-gallery searches that list alone",
+        "across sensors no paper says which gallery it has; this is the evaluator's",
         "a clean copy has 3,571 probes and 691 gallery sequences, one per subject; 1160, 1185, 1187 and 1188 have none",
         "with one gallery sequence per subject mAP is the mean reciprocal rank",
     ),
@@ -38,3 +40,21 @@ FREEGAIT = Protocol(
     },
 )
 """Lists come from ``FreeGait.json``."""
+
+FREEGAIT_LISTED = FREEGAIT.model_copy(
+    update={
+        "name": "freegait-listed-gallery",
+        "title": "FreeGait, 500 training and 695 test subjects: listed probes, the listed gallery searched",
+        "notes": (
+            "a probe reads subject-device-sequence",
+            "on a clean copy the same gallery as freegait's; not the evaluator's rule",
+            "691 gallery sequences, one per subject; 1160, 1185, 1187 and 1188 have none",
+            "with one gallery sequence per subject mAP is the mean reciprocal rank",
+        ),
+        "complement": "none",
+        "evaluator_keys": {},
+        "lists": FREEGAIT.lists
+        | {"gallery": OfficialList(num=691, sha256="738e549be150a236348464fbe4bb62e182073e26c3114d1a9746a7bfcdc2ed9f")},
+    }
+)
+"""For who wants to be sure of the gallery; lists come from ``FreeGait.json``."""

@@ -3,7 +3,7 @@
 from gaitbench.partition import OfficialList
 from gaitbench.protocol import Protocol, Selection
 
-__all__ = ["MMGAIT"]
+__all__ = ["MMGAIT", "MMGAIT_V1", "MMGAIT_V2"]
 
 MMGAIT = Protocol(
     name="mmgait",
@@ -15,7 +15,7 @@ MMGAIT = Protocol(
         "mAP is counted in each cell against its one gallery view; probes without a match are left out of it",
         "across sensors the probe is of one stream and the gallery of another, with the same groups and cells",
         "not known: the list of views, which is therefore whatever the data has; the names of the printed numbers",
-        "later papers divide 300/715 and search other galleries: not this protocol",
+        "the extended version divides 300/715 and searches other galleries: mmgait-v1 and mmgait-v2",
     ),
     train=Selection(),
     test_subjects=("*",),
@@ -40,3 +40,40 @@ MMGAIT = Protocol(
     },
 )
 """Who trains and who is tested comes from the partition file; gallery and probe of a cell have one view each."""
+
+_EXTENDED = (
+    "a sequence that lacks one of the streams read is no part of the test, so tests of different streams differ",
+    "mAP is counted in each cell; probes without a match are left out of it",
+    "not known: which subjects train and which are tested, only how many; the partition that is handed in is taken",
+    "not known: the evaluator. Rounding, absent probes and empty cells are as in that of the conference version",
+)
+
+MMGAIT_V1 = MMGAIT.model_copy(
+    update={
+        "name": "mmgait-v1",
+        "title": "MMGait, extended version, V1: 300 training and 715 test subjects, two normal walks of a view",
+        "source": "MMGait, extended version (journal manuscript of September 2026, 1,015 people), protocol V1",
+        "notes": _EXTENDED,
+        "gallery": Selection(conditions=("NM-01", "NM-02")),
+        "probes": {name: MMGAIT.probes[name] for name in ("BG", "CL")},
+        "num_train_subjects": 300,
+        "num_test_subjects": 715,
+        "lists": {"train": OfficialList(num=300), "test": OfficialList(num=715)},
+    }
+)
+"""The people come from a partition file."""
+
+MMGAIT_V2 = MMGAIT_V1.model_copy(
+    update={
+        "name": "mmgait-v2",
+        "title": "MMGait, extended version, V2: V1 and, in every cell, all walks of all other subjects as impostors",
+        "source": "MMGait, extended version (journal manuscript of September 2026, 1,015 people), protocol V2",
+        "notes": (
+            *_EXTENDED,
+            "the manuscript's default across sensors, for fusions and for models of all streams; never above V1",
+            "impostors may share the probe's view; nothing else of the probe's subject is searched than V1's gallery",
+        ),
+        "impostors": Selection(),
+    }
+)
+"""The people come from a partition file."""

@@ -271,4 +271,5 @@ def _matching(
         gallery_table=gallery.table,
         probes={name: probe.rows_of(ids[rows], direction.probe) for name, rows in division.probes.items()},
         galleries={name: gallery.rows_of(ids[rows], direction.gallery) for name, rows in division.galleries.items()},
+        impostors=gallery.rows_of(ids[division.impostors], direction.gallery),
     )

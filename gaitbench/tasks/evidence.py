@@ -97,6 +97,8 @@ class Matching:
     """Group to rows of ``probe``."""
     galleries: dict[str, NDArray[np.int64]]
     """Group to rows of ``gallery``."""
+    impostors: NDArray[np.int64]
+    """Rows of ``gallery`` that every cell has besides its own; see :attr:`gaitbench.protocol.Protocol.impostors`."""
 
 
 def collect(
@@ -168,10 +170,12 @@ class _Ranking:
         self.device = device
         asked = np.unique(np.concatenate([matching.probes[name] for name in groups]))
         self.probe = Units.of(matching.probe_table, asked, protocol)
-        self.gallery = Units.of(matching.gallery_table, matching.galleries[groups[0]], protocol, order_by_view=True)
+        own = Units.of(matching.gallery_table, matching.galleries[groups[0]], protocol, order_by_view=True)
+        extra = np.setdiff1d(matching.impostors, own.rows)
+        self.gallery = own.followed_by(Units.of(matching.gallery_table, extra, protocol)) if extra.size else own
         first = self.probe.rows[self.probe.start]
         self.members = {name: np.flatnonzero(np.isin(first, matching.probes[name])) for name in groups}
-        self.pairing = Pairing(self.probe, self.gallery, protocol)
+        self.pairing = Pairing(self.probe, self.gallery, protocol, num_extra=extra.size)
         self.cells = self.pairing.cells
 
     def columns(self) -> Iterator[tuple[str, Columns]]:
@@ -181,11 +185,8 @@ class _Ranking:
         if num_nan := int(distances.isnan().sum()):
             raise ModelError(f"{num_nan} of {len(row)} distances of matches are NaN; check the embeddings")
         num_cells = len(self.cells)
-        ends = torch.tensor([cell.columns.stop for cell in self.cells])
-        cell_of = torch.searchsorted(ends, column, right=True)
-        ahead = ImpostorsAhead(
-            (row * num_cells + cell_of).to(self.device), distances, num_segments=len(self.probe) * num_cells
-        )
+        segment = row * num_cells + self.pairing.cell_of(column)
+        ahead = ImpostorsAhead(segment.to(self.device), distances, num_segments=len(self.probe) * num_cells)
         num_valid = self.pairing.num_valid()
         num_matches = torch.bincount(row, minlength=len(self.probe)).numpy()
         subjects, subject = np.unique(self.probe.subject, return_inverse=True)
@@ -281,36 +282,43 @@ class _Ranking:
         shape = (len(self.probe), len(self.cells))
         further: ByCell = {EXTRA + name: np.full(shape, np.nan, np.float32) for name in self.metrics}
         for rows, columns, distance in pieces:
-            self._further(further, rows, columns, distance)
+            self._further(further, rows, distance)
             distance.masked_fill_(self.pairing.is_no_impostor(rows, columns, self.device), torch.inf)
             probe = torch.arange(rows.start, rows.stop, device=self.device)
+            is_ordered = len(self.cells) == 1 or self.pairing.has_shared_impostors
+            if is_ordered:
+                distance = sort_rows(distance)
             for number, cell in enumerate(self.cells):
                 start, stop = max(cell.columns.start, columns.start), min(cell.columns.stop, columns.stop)
-                if start < stop:
+                if is_ordered:
+                    ahead.add(probe * len(self.cells) + number, distance)
+                elif start < stop:  # the whole rows are still needed as they are
                     among = distance[:, start - columns.start : stop - columns.start]
-                    if len(self.cells) > 1:  # the whole rows are still needed as they are
-                        among = among.clone(memory_format=torch.contiguous_format)
-                    ordered = sort_rows(among)
-                    ahead.add(probe * len(self.cells) + number, ordered)
-            if len(self.cells) > 1:
-                ordered = sort_rows(distance)
+                    among = among.clone(memory_format=torch.contiguous_format)
+                    ahead.add(probe * len(self.cells) + number, sort_rows(among))
+            ordered = distance if is_ordered else sort_rows(distance)
             for name, members in self.members.items():
                 first, last = np.searchsorted(members, [rows.start, rows.stop])
-                here = torch.from_numpy(members[first:last])
-                whose = subject[here].to(self.device)
-                counters[name].add(
-                    ordered if len(here) == len(ordered) else ordered[(here - rows.start).to(self.device)], whose
-                )
+                self._add(counters[name], ordered, members[first:last], rows, subject)
         return further
 
-    def _further(self, out: ByCell, rows: slice, columns: slice, distance: Tensor) -> None:
+    def _add(
+        self, counter: RocCounter, ordered: Tensor, members: NDArray[np.int64], rows: slice, subject: Tensor
+    ) -> None:
+        """Count the rows of a group's probes, as often as their impostors stand in cells."""
+        times = self.pairing.times[members]
+        for count in np.unique(times).tolist():
+            here = torch.from_numpy(members[times == count])
+            chosen = ordered if len(here) == len(ordered) else ordered[(here - rows.start).to(self.device)]
+            counter.add(chosen, subject[here].to(self.device), times=count)
+
+    def _further(self, out: ByCell, rows: slice, distance: Tensor) -> None:
         if not self.metrics:
             return
-        match, valid = self.pairing.match_and_valid(rows, columns)
-        for number, (_, part) in enumerate(self.cells):
-            pairs = distance[:, part].cpu(), match[:, part], valid[:, part]
+        for number in range(len(self.cells)):
+            part, match, valid = self.pairing.in_cell(rows, number)
             for name, metric in self.metrics.items():
-                out[EXTRA + name][rows, number] = _call(name, metric, *pairs)
+                out[EXTRA + name][rows, number] = _call(name, metric, distance[:, part].cpu(), match, valid)
 
     def _ranked(self, ahead: ImpostorsAhead, num_valid: NDArray[np.int64]) -> ByCell:
         """Everything of ``[Q, V]`` that ranks decide."""
@@ -336,7 +344,7 @@ class _Ranking:
 
     def _rows(self, ranked: ByCell, members: NDArray[np.int64]) -> Columns:
         """Rows of the probes table of one group, in order of probe view, gallery view and probe."""
-        sizes = np.array([columns.stop - columns.start for _, columns in self.cells])
+        sizes = self.pairing.sizes
         gallery_view = np.array([name for name, _ in self.cells])
         gallery_deg = np.array(
             [self.gallery.view_deg[columns.start] if name else np.nan for name, columns in self.cells], np.float64
@@ -360,7 +368,7 @@ class _Ranking:
             "gap_deg": (np.round(2 * np.minimum(gap, 360 - gap)) / 2).astype(np.float32),
             "status": Words(np.array(STATUSES), status),
             **taken,
-            "num_excluded": (sizes[cell] - taken["num_valid"]).astype(np.int32),
+            "num_excluded": (sizes[cell] - taken["num_valid"].astype(np.int64)).astype(np.int32),
         }
 
 

@@ -135,7 +135,30 @@ def test_mmgait_takes_its_people_from_the_partition() -> None:
         ALL["mmgait"].divide(table)
 
 
-@pytest.mark.parametrize("name", ["gait3d", "gait3d-parsing", "freegait", "ccgr-mini"])
+@pytest.mark.parametrize("name", ["mmgait-v1", "mmgait-v2"])
+def test_of_the_extended_mmgait_only_the_numbers_of_people_are_known(name: str) -> None:
+    everybody = padded(range(1, 1016), 4)
+    columns = zip(
+        *((s, c, v) for s in everybody for c in ("NM-01", "NM-02", "BG-01", "CL-01") for v in "ab"), strict=True
+    )
+    table = table_of_arrays(*columns)
+    with pytest.raises(IncompleteDataError, match=f"{name} needs TRAIN_SET and TEST_SET of its official partition"):
+        ALL[name].divide(table)
+    assert "the 300 subjects of TRAIN_SET in the partition file, to be handed in; which ones" in protocol_text(
+        ALL[name]
+    )
+    filled = ALL[name].with_partition({"TRAIN_SET": everybody[:300], "TEST_SET": everybody[300:]})
+    assert filled.list_problems() == ()
+    division = filled.divide(table)
+    assert (len(division.train), division.num_test_subjects) == (300 * 8, 715)
+    assert len(division.searched) == 715 * (8 if name == "mmgait-v2" else 4)
+    other = ALL[name].with_partition({"TRAIN_SET": everybody[:301], "TEST_SET": everybody[301:]})
+    first, _ = other.list_problems()
+    assert "is not the published list (300 entries, of which no more is known)" in first
+    assert ALL[name].population(table) == (f"1015 subjects, not the 715 test subjects of {name}",)
+
+
+@pytest.mark.parametrize("name", ["gait3d", "gait3d-parsing", "freegait", "freegait-listed-gallery", "ccgr-mini"])
 def test_protocols_of_lists_wait_for_them(name: str) -> None:
     table = table_of_arrays(["0001"] * 2, ["a", "b"], ["x", "y"])
     key = LIST_KEYS["gallery" if name == "ccgr-mini" else "probes"]
@@ -146,8 +169,27 @@ def test_protocols_of_lists_wait_for_them(name: str) -> None:
 
 def test_names() -> None:
     expected = ["casia-b", "casia-b-cross-view", "casia-b-star", "casia-e", "ccgr-easy", "ccgr-hard", "ccgr-mini"]
-    expected += ["ccpg", "ccpg-reid", "ccpg-with-identical-views", "freegait", "gait3d", "gait3d-parsing", "grew"]
-    expected += ["grew-validation", "hid", "hid-2023", "mmgait", "ou-mvlp", "ou-mvlp-cross-view", "ou-mvlp-present"]
+    expected += [
+        "ccpg",
+        "ccpg-reid",
+        "ccpg-with-identical-views",
+        "freegait",
+        "freegait-listed-gallery",
+        "gait3d",
+        "gait3d-parsing",
+        "grew",
+    ]
+    expected += [
+        "grew-validation",
+        "hid",
+        "hid-2023",
+        "mmgait",
+        "mmgait-v1",
+        "mmgait-v2",
+        "ou-mvlp",
+        "ou-mvlp-cross-view",
+        "ou-mvlp-present",
+    ]
     expected += ["sustech1k", "sustech1k-with-identical-views"]
     assert sorted(ALL) == expected
 

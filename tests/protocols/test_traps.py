@@ -4,7 +4,18 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from evaluators import Walk, cross_view, evaluate, made_up, nobody, per_view, per_view_map, pooled
+from evaluators import (
+    Walk,
+    cross_view,
+    evaluate,
+    is_hit,
+    made_up,
+    nobody,
+    per_view,
+    per_view_map,
+    pooled,
+    precision,
+)
 
 from gaitbench.errors import IncompleteDataError, ProtocolError
 from gaitbench.protocol import Protocol, Selection
@@ -13,11 +24,11 @@ from gaitbench.protocols.casia_e import CASIA_E
 from gaitbench.protocols.ccgr import CCGR_EASY, CCGR_HARD
 from gaitbench.protocols.ccgr_mini import CCGR_MINI
 from gaitbench.protocols.ccpg import CCPG, CCPG_REID, CCPG_WITH_IDENTICAL_VIEWS
-from gaitbench.protocols.freegait import FREEGAIT
+from gaitbench.protocols.freegait import FREEGAIT, FREEGAIT_LISTED
 from gaitbench.protocols.gait3d import GAIT3D
 from gaitbench.protocols.grew import GREW, GREW_VALIDATION
 from gaitbench.protocols.hid import HID, HID_2023
-from gaitbench.protocols.mmgait import MMGAIT
+from gaitbench.protocols.mmgait import MMGAIT, MMGAIT_V1, MMGAIT_V2
 from gaitbench.protocols.ou_mvlp import OU_MVLP, OU_MVLP_CROSS_VIEW, OU_MVLP_PRESENT
 from gaitbench.protocols.sustech1k import SUSTECH1K, SUSTECH1K_WITH_IDENTICAL_VIEWS
 from gaitbench.tasks import Evaluation, cell_matrix
@@ -115,6 +126,25 @@ def test_listed_probes_against_all_the_rest(protocol: Protocol) -> None:
         assert percent(evaluation, metric, "all") == pytest.approx(value, abs=1e-4)
     counted = evaluation.score("rank_1", "all")
     assert (counted.num_probes, counted.num_counted, counted.num_absent) == (len(listed), len(listed) - 1, 1)
+
+
+def test_the_listed_gallery_of_freegait_is_all_that_is_searched() -> None:
+    walks = made_up([f"{i:04d}" for i in range(8)], ["devid_1", "devid_2"], ["seq_00_new", "seq_01_new", "seq_02_new"])
+    asked = {walk[:3] for walk in walks if walk.view == "seq_01_new"}
+    searched = {walk[:3] for walk in walks if walk[1:3] == ("devid_1", "seq_00_new") and walk.subject != "0007"}
+    lists = {"PROBE_SET": asked, "GALLERY_SET": searched}
+    filled = FREEGAIT_LISTED.with_partition({key: ["-".join(w) for w in sorted(words)] for key, words in lists.items()})
+    evaluation = evaluate(walks, open_to_all(filled), allow_partial=True)
+    expected = pooled(
+        walks, lambda w: w[:3] in searched, lambda w: w[:3] in asked, skips_absent=True, leaves_out=nobody
+    )
+    for metric, value in expected.items():
+        assert percent(evaluation, metric, "all") == pytest.approx(value, abs=1e-4)
+    score = evaluation.score("rank_1", "all")
+    assert (score.num_probes, score.num_counted, score.num_absent) == (16, 14, 2)
+    assert percent(evaluation, "mean_inp", "all") == pytest.approx(percent(evaluation, "mean_ap", "all"))
+    with pytest.raises(ProtocolError, match="freegait-listed-gallery needs GALLERY_SET"):
+        FREEGAIT_LISTED.with_partition({"PROBE_SET": ["0001-devid_1-seq_01_new"]})
 
 
 def test_ccgr_mini_asks_about_everything_that_is_not_listed() -> None:
@@ -322,6 +352,48 @@ def test_mmgait_averages_map_over_rounded_cells_of_one_view() -> None:
         assert percent(evaluation, "rank_1_official", group) == pytest.approx(expected, abs=1e-9)
         expected = per_view_map(walks, having("NM-01"), having(probe))
         assert percent(evaluation, "mean_ap_official", group) == pytest.approx(expected, abs=1e-9)
+
+
+MMGAIT_CONDITIONS = ["NM-01", "NM-02", "BG-01", "CL-01"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_mmgait_v1_searches_both_normal_walks_of_one_view(seed: int) -> None:
+    walks = made_up([f"{i:04d}" for i in range(6)], MMGAIT_CONDITIONS, ["000", "036", "072"], drop=0.3, seed=seed)
+    evaluation = evaluate(walks, open_to_all(MMGAIT_V1), allow_partial=True)
+    for group, probe in {"BG": "BG-01", "CL": "CL-01"}.items():
+        of_cells = per_view(walks, having("NM-01", "NM-02"), having(probe))
+        assert percent(evaluation, "rank_1_official", group) == pytest.approx(of_cells, abs=1e-9)
+        of_cells = per_view_map(walks, having("NM-01", "NM-02"), having(probe))
+        assert percent(evaluation, "mean_ap_official", group) == pytest.approx(of_cells, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_mmgait_v2_adds_all_walks_of_all_others(seed: int) -> None:
+    views = ["000", "036", "072"]
+    walks = made_up([f"{i:04d}" for i in range(6)], MMGAIT_CONDITIONS, views, drop=0.3, seed=seed)
+    v1, v2 = (evaluate(walks, open_to_all(protocol), allow_partial=True) for protocol in (MMGAIT_V1, MMGAIT_V2))
+    for group, condition in {"BG": "BG-01", "CL": "CL-01"}.items():
+        rank, mean_ap = [], []
+        for view in views:
+            cells = []
+            for template in set(views) - {view}:
+                hits, scores = [], []
+                for one in (walk for walk in walks if walk[1:3] == (condition, view)):
+                    own = [
+                        w for w in walks if w.condition[:2] == "NM" and (w.subject, w.view) == (one.subject, template)
+                    ]
+                    searched = [*own, *(w for w in walks if w.subject != one.subject)]
+                    hits.append(is_hit(one, searched, 1))
+                    if found := precision(one, searched):
+                        scores.append(found[0])
+                cells.append([np.round(100 * np.mean(values), 2) for values in (hits, scores)])
+            rank.append(np.mean(cells, axis=0)[0])
+            mean_ap.append(np.mean(cells, axis=0)[1])
+        assert percent(v2, "rank_1_official", group) == pytest.approx(np.mean(rank), abs=1e-9)
+        assert percent(v2, "mean_ap_official", group) == pytest.approx(np.mean(mean_ap), abs=1e-9)
+        for metric in ("rank_1", "mean_ap", "mean_inp"):
+            assert percent(v2, metric, group) < percent(v1, metric, group)
 
 
 def test_sustech1k_with_identical_views_keeps_the_diagonal() -> None:

@@ -10,7 +10,7 @@ from scored import embed, evaluate, protocol, selection, table
 
 from gaitbench.errors import IncompleteDataError, ModelError, PluginError, UsageError
 from gaitbench.metrics import eer, part_distance, rank_k, set_distance, tar_at_far
-from gaitbench.protocol import Protocol
+from gaitbench.protocol import Protocol, Selection
 from gaitbench.results import table_bytes
 from gaitbench.table import SequenceTable
 from gaitbench.tasks import EmbeddingSet, Evaluation, IdentityTask, cmc_curve
@@ -40,11 +40,16 @@ def slow_scores(embedded: EmbeddingSet, proto: Protocol, group: str) -> dict[str
                 continue
             if "same_subject_and_view" in proto.exclude and same_view and same:
                 continue
+            if proto.impostors is not None and not same:
+                continue
             by_view[name].append((float(distance[p, g]), bool(same)))
             (genuine if same else impostor).append(float(distance[p, g]))
         for view, pairs in by_view.items():
             if proto.averaging == "view_pairs" and "identical_view" in proto.exclude and view == rows.view[p]:
                 continue
+            others = [float(distance[p, g]) for g in division.impostors if rows.subject_id[p] != rows.subject_id[g]]
+            pairs += [(far, False) for far in others]
+            impostor += others
             order = sorted(pairs)  # impostors first among equals
             places = [i + 1 for i, (_, same) in enumerate(order) if same]
             miss = 0.0 if proto.absent_probes == "miss" else math.nan
@@ -73,8 +78,11 @@ def slow_scores(embedded: EmbeddingSet, proto: Protocol, group: str) -> dict[str
 @pytest.mark.parametrize("averaging", ["view_pairs", "probe_views", "probes"])
 @pytest.mark.parametrize("exclude", [("identical_view",), ("same_subject_and_view",), ("same_sequence",)])
 @pytest.mark.parametrize("absent", ["miss", "skip"])
-def test_agrees_with_the_slow_version(averaging: str, exclude: tuple[str, ...], absent: str) -> None:
-    proto = protocol(averaging=averaging, exclude=exclude, absent_probes=absent, distance="cosine")
+@pytest.mark.parametrize("impostors", [None, selection(), selection("bg-*")], ids=["own", "everybody", "bags"])
+def test_agrees_with_the_slow_version(
+    averaging: str, exclude: tuple[str, ...], absent: str, impostors: Selection | None
+) -> None:
+    proto = protocol(averaging=averaging, exclude=exclude, absent_probes=absent, distance="cosine", impostors=impostors)
     embedded = embed(table(drop=60), noise=1.2)
     evaluation = run(embedded, proto)
     for group in proto.probes:
@@ -180,20 +188,23 @@ def test_nothing_depends_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("averaging", ["view_pairs", "probes"])
 @pytest.mark.parametrize("kind", ["euclidean", "cosine"])
+@pytest.mark.parametrize("impostors", [None, selection()], ids=["own", "everybody"])
 def test_a_gallery_too_large_to_keep_is_scored_alike(
-    averaging: str, kind: str, monkeypatch: pytest.MonkeyPatch
+    averaging: str, kind: str, impostors: Selection | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Distances of matches first, then everything in pieces, must give the tables of the whole matrix."""
     monkeypatch.setattr("gaitbench.metrics.distance.EXACT_WORK", 0)
-    embedded, proto = embed(table(drop=30)), protocol(averaging=averaging, distance=kind)
+    # Products of other sizes may be rounded otherwise, so tiles are as large in both ways.
+    monkeypatch.setattr("gaitbench.metrics.distance_tiles.GALLERY_TILE", 16)
+    monkeypatch.setattr("gaitbench.metrics.distance_tiles.PROBE_TILE", 16)
+    embedded = embed(table(drop=30))
+    proto = protocol(averaging=averaging, distance=kind, impostors=impostors)
     twins = embedded.embeddings.clone()
     twins[1::7] = twins[0]  # so that there are ties
     embedded = EmbeddingSet(twins, embedded.table)
     expected = run(embedded, proto)
     monkeypatch.setattr(evidence_module, "KEPT_PAIRS", 0)
     monkeypatch.setattr("gaitbench.metrics.distance_tiles.PIECE_COLUMNS", 32)
-    monkeypatch.setattr("gaitbench.metrics.distance_tiles.GALLERY_TILE", 16)
-    monkeypatch.setattr("gaitbench.metrics.distance_tiles.PROBE_TILE", 16)
     monkeypatch.setattr("gaitbench.metrics.distance_tiles.KEPT_ELEMENTS", 16 * 24)
     found = run(embedded, proto, device=torch.device("cpu"))
     assert found.scores == expected.scores

@@ -47,8 +47,11 @@ def test_agrees_with_the_rule_for_every_pair(rules: tuple[str, ...], averaging: 
     rows, columns = slice(3, 20), slice(5, 30)
     found = pairing.is_no_impostor(rows, columns, torch.device("cpu"))
     np.testing.assert_array_equal(found.numpy(), (match | left_out)[rows, columns])
-    for whole, told in zip(pairing.match_and_valid(rows, columns), (match, ~left_out), strict=True):
-        np.testing.assert_array_equal(whole.numpy(), told[rows, columns])
+    for number, cell in enumerate(pairing.cells):
+        told = pairing.in_cell(rows, number)
+        assert told.columns == cell.columns
+        np.testing.assert_array_equal(told.match.numpy(), match[rows, cell.columns])
+        np.testing.assert_array_equal(told.valid.numpy(), ~left_out[rows, cell.columns])
 
 
 def test_cells_are_the_gallery_views() -> None:

@@ -90,7 +90,7 @@ FREEGAIT = DatasetSpec(
     target="gaitbench_lidar.freegait:FreeGait",
     options="gaitbench_lidar.freegait:FreeGaitOptions",
     modalities=("silhouette", "lidar", "lidar-depth", "lidar-range", "skeleton3d", "smpl"),
-    protocols=("freegait",),
+    protocols=("freegait", "freegait-listed-gallery"),
     licence="Research only; terms of the project page",
     access="From the cloud drive that https://4dvlab.github.io/project_page/FreeGait.html links to; people are divided "
     "by FreeGait.json",
@@ -99,8 +99,8 @@ FREEGAIT = DatasetSpec(
 )
 MMGAIT = DatasetSpec(
     name="mmgait",
-    title="MMGait: 725 people, thirteen streams of five sensors",
-    source="MMGait, CVPR 2026 (arXiv 2604.15979)",
+    title="MMGait: 725 people, in its extended version 1,015; thirteen streams of five sensors",
+    source="MMGait, CVPR 2026 (arXiv 2604.15979), and its extended version",
     target="gaitbench_lidar.mmgait:MMGait",
     options="gaitbench_lidar.mmgait:MMGaitOptions",
     modalities=(
@@ -118,7 +118,7 @@ MMGAIT = DatasetSpec(
         "skeleton3d",
         "skeleton-map",
     ),
-    protocols=("mmgait",),
+    protocols=("mmgait", "mmgait-v1", "mmgait-v2"),
     licence="Research only, under a signed agreement",
     access="Send the signed agreement to BNU-IVC@outlook.com, with a copy to chenye.wang@mail.bnu.edu.cn; people are "
     "divided by the partition file of the release",

@@ -119,3 +119,26 @@ def test_who_is_tested_depends_on_what_is_read(
         found[task] = record["data"]
     # Two people in three conditions and two views; of one, a condition has no range images.
     assert {task: data["num_probes"] for task, data in found.items()} == {"identity": 12, "crossmodal": 10}
+
+
+def test_galleries_of_the_extended_version(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, lists = tmp_path / "out", tmp_path / "MMGait.json"
+    streams = ["--modalities", "silhouette", "lidar-depth", "--workers", "1"]
+    assert main(["prepare", "mmgait", "--source", str(source), "--out", str(out), *streams]) == 0
+    lists.write_text(json.dumps({"TRAIN_SET": SUBJECTS[:2], "TEST_SET": SUBJECTS[2:]}))
+    capsys.readouterr()
+    found = {}
+    for protocol in ("mmgait-v1", "mmgait-v2"):
+        words = ["run", "--task", "crossmodal", "--dataset", "mmgait", "--data", str(out), "--model", "nearest-raw"]
+        words += ["--protocol", protocol, "--partition", str(lists), "--out", str(tmp_path / "runs"), "--json"]
+        assert main(words) == 1
+        assert "TRAIN_SET (2 entries, sha256" in capsys.readouterr().err
+        assert main([*words, "--allow-partial"]) == 0, capsys.readouterr().err
+        (found[protocol],) = json.loads(capsys.readouterr().out)["records"]
+    assert {name: record["data"]["num_gallery"] for name, record in found.items()} == {"mmgait-v1": 8, "mmgait-v2": 16}
+    one, two = (
+        {(s["metric"], s["group"], s["direction"]): s["value"] for s in record["scores"]} for record in found.values()
+    )
+    for metric in ("rank_1", "mean_ap"):
+        for direction in ("silhouette->lidar-depth", "lidar-depth->silhouette"):
+            assert two[metric, "mean", direction] <= one[metric, "mean", direction]
