@@ -46,7 +46,7 @@ class StreamInfo(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
 
     frame_shape: tuple[PositiveInt, ...]
     """``(C, H, W)`` of rasters, ``(V, D)`` of joints, ``(D,)`` of points."""
-    frame_rate_hz: float = Field(gt=0)
+    frame_rate_hz: float = Field(gt=0, allow_inf_nan=False)
     """Frames per second."""
     scale_to_unit: float = 1.0
     """Factor from stored values to the modality's unit: 1/255 for grey silhouettes, which are 0 to 1 to a model."""

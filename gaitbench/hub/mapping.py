@@ -35,7 +35,7 @@ class ColumnMapping(BaseModel, frozen=True, extra="forbid", use_attribute_docstr
     """Rows and columns to scale pictures to, whatever their shape; None where all have one size."""
     threshold: int = Field(default=128, ge=1, le=65535)
     """Grey value from which a pixel is part of a silhouette."""
-    frame_rate_hz: float = Field(default=25.0, gt=0)
+    frame_rate_hz: float = Field(default=25.0, gt=0, allow_inf_nan=False)
     """Frames per second."""
     name: str | None = None
     """Name of the dataset; that of a registered one makes its protocol apply. None for the repository's."""

@@ -29,6 +29,7 @@ from gaitbench.layers.set_abstraction import PointMLP, SetAbstraction
 from gaitbench.layers.set_pool import set_pool
 from gaitbench.layers.skeleton_map import skeleton_map
 from gaitbench.layers.two_stream_trunk import TwoStreamTrunk
+from gaitbench.layers.widen import widen
 
 __all__ = [
     "AttentionFusion",
@@ -81,4 +82,5 @@ __all__ = [
     "skeleton_map",
     "split_heads",
     "unfold_frames",
+    "widen",
 ]

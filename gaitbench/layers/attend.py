@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gaitbench.errors import ShapeError
+from gaitbench.layers.widen import widen
 
 __all__ = ["attend", "split_heads"]
 
@@ -60,7 +61,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, *, mask: Tenso
     asked, seen, told = (split_heads(part, heads) for part in (query, key, value))
     if kind == "cpu":
         # In half precision it is several times slower backwards there, also where autocast would choose it.
-        asked, seen, told = (part.to(torch.promote_types(part.dtype, torch.float32)) for part in (asked, seen, told))
+        asked, seen, told = map(widen, (asked, seen, told))
     with torch.autocast(kind, enabled=kind != "cpu" and torch.is_autocast_enabled(kind)):
         attended = functional.scaled_dot_product_attention(asked, seen, told, attn_mask=allowed)
     return attended.transpose(1, 2).flatten(2).to(query.dtype)

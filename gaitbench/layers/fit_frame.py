@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gaitbench.errors import ShapeError
+from gaitbench.layers.widen import widen
 
 __all__ = ["FrameForm", "fit_frame", "image_area"]
 
@@ -55,7 +56,7 @@ def fit_frame(
     if frames.dim() != 4:
         raise ShapeError(f"frames must be [M, C, H, W], got {list(frames.shape)}")
     # Half precision, which mixed training brings, is not resized on every device.
-    frames = frames.to(torch.promote_types(frames.dtype, torch.float32))
+    frames = widen(frames)
     if form == "padded":
         if tuple(frames.shape[2:]) == size:
             return frames

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gaitbench.errors import ShapeError
+from gaitbench.layers.widen import widen
 
 __all__ = ["farthest_points", "gather_points", "nearest_points"]
 
@@ -143,7 +144,7 @@ def gather_points(values: Tensor, index: Tensor) -> Tensor:
 
 
 def _coordinates(points: Tensor) -> Tensor:
-    return points[..., :3].to(torch.promote_types(points.dtype, torch.float32))
+    return widen(points[..., :3])
 
 
 def _check_cloud(points: Tensor) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gaitbench.errors import ShapeError
+from gaitbench.layers.widen import widen
 
 __all__ = ["channel_diversity", "spatial_entropy"]
 
@@ -72,7 +73,7 @@ def spatial_entropy(maps: Tensor) -> Tensor:
 def _checked(maps: Tensor) -> Tensor:
     if maps.dim() != 4:
         raise ShapeError(f"diversity needs maps [M, C, H, W], got {list(maps.shape)}")
-    return maps.to(torch.promote_types(maps.dtype, torch.float32))
+    return widen(maps)
 
 
 def _shares(mass: Tensor, dim: int) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gaitbench.errors import ShapeError
+from gaitbench.layers.widen import widen
 
 __all__ = ["part_cross_entropy"]
 
@@ -41,6 +42,6 @@ def part_cross_entropy(logits: Tensor, labels: Tensor, *, scale: float = 16.0, l
             f"and {list(labels.shape)}"
         )
     with torch.autocast(logits.device.type, enabled=False):
-        scaled = logits.to(torch.promote_types(logits.dtype, torch.float32)) * scale
+        scaled = widen(logits) * scale
         target = labels.long()[:, None].expand(-1, logits.shape[2])  # [N, P]
         return functional.cross_entropy(scaled, target, label_smoothing=label_smoothing)

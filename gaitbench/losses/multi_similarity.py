@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gaitbench.errors import ShapeError
+from gaitbench.layers.widen import widen
 from gaitbench.losses.triplet import mean_active_hinge
 
 __all__ = ["MinedPairs", "mine_multi_similarity", "multi_similarity_triplet"]
@@ -97,7 +98,7 @@ def multi_similarity_triplet(
             f"and {list(labels.shape)}"
         )
     with torch.autocast(embedding.device.type, enabled=False):
-        x = embedding.to(torch.promote_types(embedding.dtype, torch.float32)).permute(2, 0, 1)  # [P, N, D]
+        x = widen(embedding).permute(2, 0, 1)  # [P, N, D]
         x = functional.normalize(x, dim=2)
         similarity = x @ x.transpose(1, 2)
         mined = mine_multi_similarity(similarity.detach(), labels, epsilon=epsilon)

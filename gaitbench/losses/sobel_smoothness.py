@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gaitbench.errors import ShapeError
+from gaitbench.layers.widen import widen
 
 __all__ = ["sobel_smoothness"]
 
@@ -39,7 +40,7 @@ def sobel_smoothness(maps: Tensor) -> Tensor:
     if maps.dim() != 4:
         raise ShapeError(f"smoothness needs maps [M, C, H, W], got {list(maps.shape)}")
     with torch.autocast(maps.device.type, enabled=False):
-        x = maps.to(torch.promote_types(maps.dtype, torch.float32))
+        x = widen(maps)
         if not x.numel():
             return x.sum()
         x = functional.pad(x, (1, 1, 1, 1), mode="replicate")

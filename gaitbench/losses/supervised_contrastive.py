@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gaitbench.errors import ShapeError
+from gaitbench.layers.widen import widen
 
 __all__ = ["supervised_contrastive"]
 
@@ -67,7 +68,7 @@ def supervised_contrastive(
     positive = (labels[:, None] == labels) & ~is_self  # [N, N]
     num_positives = positive.sum(dim=1)  # [N]
     with torch.autocast(embedding.device.type, enabled=False):
-        x = embedding.to(torch.promote_types(embedding.dtype, torch.float32)).permute(2, 0, 1)
+        x = widen(embedding).permute(2, 0, 1)
         x = functional.normalize(x, dim=2)  # [P, N, D]
         if similarity == "cosine":
             logits = x @ x.transpose(1, 2) / temperature

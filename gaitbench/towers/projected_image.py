@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from gaitbench.layers.widen import widen
 from gaitbench.towers.borrowed import Borrowed
 from gaitbench.towers.config import TowerConfig
 from gaitbench.towers.image import ImageTower
@@ -63,11 +64,11 @@ class ProjectedImage(nn.Module):
         if self.is_trained:
             # Towers that are trained here are small, and attention in half precision is slow backwards on a CPU.
             with torch.autocast(pixels.device.type, enabled=False):
-                return self._project(pixels.float())
+                return self._project(widen(pixels))
         with torch.no_grad():
-            return self._project(pixels)
+            return Projected(*(part.to(widen(pixels).dtype) for part in self._project(pixels.float())))
 
     def _project(self, pixels: Tensor) -> Projected:
         features = self.tower(pixels)
         tower = self.tower.tower if isinstance(self.tower, Borrowed) else self.tower
-        return Projected(features.pooled.float(), tower.project(features.last).float())
+        return Projected(widen(features.pooled), widen(tower.project(features.last)))

@@ -242,6 +242,7 @@ def test_oversized_pictures_are_not_decoded(tmp_path: Path) -> None:
         ({"column": {}}, "option 'column'.*columns take columns.image=NAME"),
         ({"columns": {"who": "pid"}}, "no column can be who"),
         ({"size_px": [0, 3]}, "option 'size_px.0'"),
+        ({"frame_rate_hz": float("inf")}, "option 'frame_rate_hz'"),
         ({"columns": "pid"}, "option 'columns'"),
     ],
 )

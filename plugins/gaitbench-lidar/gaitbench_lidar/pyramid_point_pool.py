@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gaitbench.errors import ShapeError
+from gaitbench.layers import widen
 
 __all__ = ["pyramid_point_pool", "slices_by_count", "slices_by_extent", "slices_by_height"]
 
@@ -42,7 +43,7 @@ def pyramid_point_pool(features: Tensor, fine: Tensor, bins: Sequence[int]) -> T
             f"pyramid_point_pool needs features [F, S, D], slices [F, S] and bins, got {list(features.shape)}, "
             f"{list(fine.shape)} and {list(bins)}"
         )
-    x = features.to(torch.promote_types(features.dtype, torch.float32))
+    x = widen(features)
     num_clouds, _, width = x.shape
     num_fine = math.lcm(*bins)
     with torch.autocast(x.device.type, enabled=False):

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gaitbench.errors import ShapeError
+from gaitbench.layers import widen
 
 __all__ = ["positive_pairs", "soft_contrastive", "symmetric_divergence"]
 
@@ -77,8 +78,8 @@ def soft_contrastive(features: Tensor, texts: Tensor, positive: Tensor, scale: T
             f"and {list(positive.shape)}"
         )
     with torch.autocast(features.device.type, enabled=False):
-        cosine = functional.normalize(features.float(), dim=1) @ functional.normalize(texts.float(), dim=1).T
-        logits, wanted = scale * cosine, positive.float()
+        cosine = functional.normalize(widen(features), dim=1) @ functional.normalize(widen(texts), dim=1).T
+        logits, wanted = scale * cosine, positive.to(cosine.dtype)
         # A count of 0 stays a share of 0: asking which rows have none would wait for the device.
         per_feature, per_text = (wanted.sum(dim=dim, keepdim=True).clamp(min=1) for dim in (1, 0))
         to_texts = functional.cross_entropy(logits, wanted / per_feature)
@@ -112,6 +113,6 @@ def symmetric_divergence(a: Tensor, b: Tensor, *, scale: float = 16.0, temperatu
     if a.dim() != 3 or a.shape != b.shape:
         raise ShapeError(f"both must be [N, classes, P] of one shape, got {list(a.shape)} and {list(b.shape)}")
     with torch.autocast(a.device.type, enabled=False):
-        log_a, log_b = (functional.log_softmax(x.float() * (scale / temperature), dim=1) for x in (a, b))
+        log_a, log_b = (functional.log_softmax(widen(x) * (scale / temperature), dim=1) for x in (a, b))
         # Both divergences together: (a - b) log (a / b).
         return 0.5 * ((log_a.exp() - log_b.exp()) * (log_a - log_b)).sum(dim=1).mean()

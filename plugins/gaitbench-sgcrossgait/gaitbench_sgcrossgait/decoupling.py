@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from gaitbench.layers import init_parameters
+from gaitbench.layers import init_parameters, widen
 from gaitbench_sgcrossgait.attention import CrossAttention
 from gaitbench_sgcrossgait.config import MODALITIES, SgCrossGaitConfig
 
@@ -51,7 +51,7 @@ class Decoupling(nn.Module):
 
     def told_sensor(self, specific: Tensor) -> Tensor:
         """Logits ``[M, 2]`` of which sensor a specific feature ``[M, D, h, w]`` is of."""
-        logits: Tensor = self.sensor(specific.float().mean(dim=(2, 3)))
+        logits: Tensor = self.sensor(widen(specific).mean(dim=(2, 3)))
         return logits
 
     def guided(self, shared: Tensor, texts: Tensor, may_see: Tensor) -> Tensor:
@@ -66,13 +66,13 @@ class Decoupling(nn.Module):
             ``[M, D, h, w]``, for a training loss.
         """
         assert self.attention is not None
-        places = shared.float().flatten(2).transpose(1, 2)  # [M, h*w, D]
-        found: Tensor = places + self.attention(places, texts.float()[None], may_see)
+        places = widen(shared).flatten(2).transpose(1, 2)  # [M, h*w, D]
+        found: Tensor = places + self.attention(places, widen(texts)[None], may_see)
         return found.transpose(1, 2).reshape(shared.shape)
 
     def looked_at(self, shared: Tensor, texts: Tensor) -> Tensor:
         """How much each place of ``[M, D, h, w]`` would look at each of ``[S, C]`` texts: ``[M, S, h, w]``."""
         assert self.attention is not None
-        places = shared.float().flatten(2).transpose(1, 2)
-        weights = self.attention.weights(places, texts.float()[None])  # [M, h*w, S]
+        places = widen(shared).flatten(2).transpose(1, 2)
+        weights = self.attention.weights(places, widen(texts)[None])  # [M, h*w, S]
         return weights.transpose(1, 2).reshape(len(shared), -1, *shared.shape[2:])

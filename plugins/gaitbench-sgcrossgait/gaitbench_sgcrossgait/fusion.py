@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gaitbench.layers import init_parameters
+from gaitbench.layers import init_parameters, widen
 from gaitbench_sgcrossgait.attention import CrossAttention
 from gaitbench_sgcrossgait.config import SgCrossGaitConfig
 
@@ -48,8 +48,8 @@ class DualStreamFusion(nn.Module):
     def forward(self, maps: Tensor, patches: Tensor) -> Tensor:
         """Fuse ``[M, D, h, w]`` and ``[M, C, h', w']`` to ``[M, D, h, w]``."""
         # Both streams stay in float32; only what is added to them is computed in autocast's precision.
-        local = maps.float().flatten(2).transpose(1, 2)  # [M, h*w, D]
-        tokens = self.enter(patches.flatten(2).transpose(1, 2)).float()  # [M, o, D]
+        local = widen(maps).flatten(2).transpose(1, 2)  # [M, h*w, D]
+        tokens = widen(self.enter(patches.flatten(2).transpose(1, 2)))  # [M, o, D]
         for to_local, to_patches in zip(self.to_local, self.to_patches, strict=True):
             local, tokens = to_local(local, tokens), to_patches(tokens, local)
         fine = local.transpose(1, 2).reshape(maps.shape)

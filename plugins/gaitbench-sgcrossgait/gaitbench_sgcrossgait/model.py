@@ -24,6 +24,7 @@ from gaitbench.layers import (
     horizontal_pyramid_pool,
     init_parameters,
     set_pool,
+    widen,
 )
 from gaitbench.losses import attribute_cross_entropy, batch_all_triplet, cross_modal_triplet, part_cross_entropy
 from gaitbench.model import GaitBatch, GaitModel, GaitOutput, InputSpec, attributes_of, clips_of, labels_of, logits_of
@@ -205,7 +206,7 @@ class SgCrossGait(GaitModel, Explainable):
             if "sensor" in one.extras:
                 sensor = torch.full_like(labels, number)
                 found[f"modality_{short}"] = functional.cross_entropy(
-                    one.extras["sensor"].float(), sensor, label_smoothing=config.label_smoothing
+                    widen(one.extras["sensor"]), sensor, label_smoothing=config.label_smoothing
                 )
                 found["orthogonality"] = found["orthogonality"] + 0.5 * one.extras["overlap"].abs().mean()
             if text is not None:
@@ -303,7 +304,7 @@ class SgCrossGait(GaitModel, Explainable):
         return embedding
 
     def _attributes(self, shared: Tensor) -> dict[str, Tensor]:
-        pooled = shared.float().mean(dim=(2, 3))
+        pooled = widen(shared).mean(dim=(2, 3))
         return {each.name: tell(pooled) for each, tell in zip(self.config.attributes, self.tellers, strict=False)}
 
     def _told(self, seen: _Seen, batch: GaitBatch) -> dict[str, Tensor]:
@@ -313,7 +314,7 @@ class SgCrossGait(GaitModel, Explainable):
             assert self.decoupling is not None
             told["sensor"] = self.decoupling.told_sensor(seen.parts.specific)
             told["overlap"] = functional.cosine_similarity(
-                seen.shared.float().flatten(1), seen.parts.specific.float().flatten(1), dim=1
+                widen(seen.shared).flatten(1), widen(seen.parts.specific).flatten(1), dim=1
             )
         if not self.training:
             return told
@@ -321,7 +322,7 @@ class SgCrossGait(GaitModel, Explainable):
             told["clip"] = self.clip_neck(seen.clip.token[:, :, None]).logits
         text = self._texts(batch)
         if text is not None:
-            told["aligned"] = self.align(seen.shared.float().mean(dim=(2, 3)))
+            told["aligned"] = self.align(widen(seen.shared).mean(dim=(2, 3)))
             if self.decoupling is not None and self.config.is_guided:
                 may_see = self._may_see(batch).repeat(len(seen.shared) // len(text.number), 1)
                 guided = self.decoupling.guided(seen.shared, text.vectors, may_see)

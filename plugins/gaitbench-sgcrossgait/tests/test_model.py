@@ -319,3 +319,20 @@ def test_explain_shows_energies_and_the_texts_of_training(whole: Make, pairs: Pa
 def test_what_contradicts_itself_is_refused(fields: dict[str, Any], match: str, small: Make) -> None:
     with pytest.raises(ValidationError, match=match):
         small(**fields)
+
+
+@pytest.mark.parametrize("is_image_trained", [True, False])
+def test_works_in_float64(
+    whole: Callable[..., SgCrossGait], pairs: Callable[..., GaitBatch], is_image_trained: bool
+) -> None:
+    model = whole(is_image_trained=is_image_trained)
+    batch = pairs(model)
+    expected = model.eval()(batch).embedding
+    model.double()
+    batch.inputs = {name: frames.double() for name, frames in batch.inputs.items()}
+    found = model(batch).embedding
+    assert found.dtype == torch.float64
+    torch.testing.assert_close(found.float(), expected, rtol=1e-3, atol=1e-5)
+    losses = model.train().losses(model(batch), batch, Stage())
+    sum(losses.values()).backward()  # type: ignore[union-attr]
+    assert all(loss.isfinite() for loss in losses.values())

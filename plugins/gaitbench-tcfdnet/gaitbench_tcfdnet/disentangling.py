@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gaitbench.errors import ModelError
-from gaitbench.layers import init_parameters
+from gaitbench.layers import init_parameters, widen
 from gaitbench_tcfdnet.config import TcfdNetConfig
 from gaitbench_tcfdnet.dictionary import MODALITIES
 
@@ -59,8 +59,8 @@ def retrieve(queries: Tensor, bank: Tensor, kind: Tensor, count: int) -> Retriev
     if not 1 <= count <= bank.shape[1]:
         raise ModelError(f"{count} of {bank.shape[1]} prototypes of each modality cannot be retrieved; ask for fewer")
     with torch.autocast(queries.device.type, enabled=False):
-        own = functional.normalize(bank.float(), dim=2)[kind]  # [M, S, C]
-        cosine = torch.einsum("mc,msc->ms", functional.normalize(queries.float(), dim=1), own)
+        own = functional.normalize(widen(bank), dim=2)[kind]  # [M, S, C]
+        cosine = torch.einsum("mc,msc->ms", functional.normalize(widen(queries), dim=1), own)
         # Not topk, whose choice among equals may change with the batch.
         similarity, numbers = cosine.sort(dim=1, descending=True, stable=True)
     return Retrieved(numbers[:, :count], similarity[:, :count])
@@ -104,7 +104,7 @@ class Disentangling(nn.Module):
         if (prototypes is None) != (self.project is None):
             raise ModelError("prototypes come where the configuration has some (prototypes), and only there")
         with torch.autocast(maps.device.type, enabled=False):
-            maps = maps.float()
+            maps = widen(maps)
             gate = self.gate(maps.mean(dim=(2, 3))).sigmoid()  # [M, D]
             modality = gate[:, :, None, None] * self._put_together(maps, prototypes)
         return Disentangled(maps - modality, modality, gate)
@@ -114,7 +114,7 @@ class Disentangling(nn.Module):
         places = maps.flatten(2).transpose(1, 2)  # [M, h*w, D]
         if prototypes is not None:
             assert self.project is not None
-            units = functional.normalize(self.project(prototypes.float()), dim=2)  # [M, k, D]
+            units = functional.normalize(self.project(widen(prototypes)), dim=2)  # [M, k, D]
             omega = torch.softmax(functional.normalize(places, dim=2) @ units.transpose(1, 2) / self.tau, dim=2)
             places = omega @ units
         combined: Tensor = self.combine(places)

@@ -6,7 +6,7 @@ Axes: M sequences, A and B tokens, D width, h rows, w columns.
 import torch
 from torch import Tensor, nn
 
-from gaitbench.layers import attend, init_parameters
+from gaitbench.layers import attend, init_parameters, widen
 from gaitbench_tcfdnet.config import TcfdNetConfig
 
 __all__ = ["CrossAttention", "MultiGrainedFusion", "SpatialWeighting"]
@@ -81,7 +81,7 @@ class MultiGrainedFusion(nn.Module):
     def forward(self, tokens: Tensor, maps: Tensor) -> Tensor:
         """Fuse ``[M, 1 + o, D]`` tokens and ``[M, D, h, w]`` maps to ``[M, D, h, w]``."""
         # Both streams stay in float32; only what is added to them is computed in autocast's precision.
-        tokens, local = tokens.float(), maps.float().flatten(2).transpose(1, 2)  # [M, h*w, D]
+        tokens, local = widen(tokens), widen(maps).flatten(2).transpose(1, 2)  # [M, h*w, D]
         total = torch.zeros_like(local)
         for number, to_local in enumerate(self.to_local):
             after = to_local(local, tokens)

@@ -13,7 +13,15 @@ from torch.nn import functional
 
 from gaitbench.errors import ModelError, ShapeError
 from gaitbench.explaining import Explainable, Finding, Heatmap
-from gaitbench.layers import RealFrames, SeparateBNNeck, SeparateFC, horizontal_pyramid_pool, init_parameters, set_pool
+from gaitbench.layers import (
+    RealFrames,
+    SeparateBNNeck,
+    SeparateFC,
+    horizontal_pyramid_pool,
+    init_parameters,
+    set_pool,
+    widen,
+)
 from gaitbench.losses import batch_all_triplet, cross_modal_triplet, part_cross_entropy
 from gaitbench.model import GaitBatch, GaitModel, GaitOutput, InputSpec, clips_of, labels_of, logits_of
 from gaitbench.recipe import Stage
@@ -333,11 +341,11 @@ class TcfdNet(GaitModel, Explainable):
         modality, shared = seen.parts.modality, seen.shared
         told = {
             "modality": modality.mean(dim=(2, 3)),
-            "shared": shared.float().mean(dim=(2, 3)),
+            "shared": widen(shared).mean(dim=(2, 3)),
             "overlap": overlap(shared, modality),
         }
         if seen.prototypes is not None and self.bank is not None:
-            told["text"] = seen.prototypes.vectors.float().mean(dim=1)
+            told["text"] = widen(seen.prototypes.vectors).mean(dim=1)
         return told
 
     def _retrieved_sentences(self, found: Retrieved, modality: str) -> tuple[str, ...]:

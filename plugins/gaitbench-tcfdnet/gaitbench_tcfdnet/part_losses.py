@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gaitbench.errors import ShapeError
+from gaitbench.layers import widen
 
 __all__ = ["alignment", "hsic", "overlap"]
 
@@ -30,7 +31,7 @@ def alignment(modality: Tensor, text: Tensor) -> Tensor:
         tensor(1.)
     """
     _check(modality, text)
-    return 1 - functional.cosine_similarity(_wide(modality), _wide(text), dim=1).mean()
+    return 1 - functional.cosine_similarity(widen(modality), widen(text), dim=1).mean()
 
 
 def overlap(shared: Tensor, modality: Tensor) -> Tensor:
@@ -47,7 +48,7 @@ def overlap(shared: Tensor, modality: Tensor) -> Tensor:
         TCFDNet, CVPR 2026, orthogonality loss, the mean of these numbers.
     """
     _check(shared, modality)
-    return functional.cosine_similarity(_wide(shared).flatten(1), _wide(modality).flatten(1), dim=1)
+    return functional.cosine_similarity(widen(shared).flatten(1), widen(modality).flatten(1), dim=1)
 
 
 def hsic(a: Tensor, b: Tensor) -> Tensor:
@@ -74,16 +75,12 @@ def hsic(a: Tensor, b: Tensor) -> Tensor:
     """
     if a.dim() != 2 or b.dim() != 2 or len(a) != len(b):
         raise ShapeError(f"hsic needs features [N, D] and [N, E], got {list(a.shape)} and {list(b.shape)}")
-    a, b = _wide(a), _wide(b)
+    a, b = widen(a), widen(b)
     if len(a) < 2:
         return a.new_zeros(())
     with torch.autocast(a.device.type, enabled=False):
         cross = (a - a.mean(dim=0)).T @ (b - b.mean(dim=0))  # [D, E]
         return torch.square(cross / (len(a) - 1)).sum()
-
-
-def _wide(x: Tensor) -> Tensor:
-    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _check(a: Tensor, b: Tensor) -> None:

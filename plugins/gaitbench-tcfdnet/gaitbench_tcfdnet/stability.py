@@ -6,7 +6,7 @@ Axes: M sequences, D channels, h rows, w columns.
 import torch
 from torch import Tensor, nn
 
-from gaitbench.layers import init_parameters
+from gaitbench.layers import init_parameters, widen
 from gaitbench_tcfdnet.config import TcfdNetConfig
 
 __all__ = ["StabilityEnhancement"]
@@ -45,5 +45,5 @@ class StabilityEnhancement(nn.Module):
     def forward(self, shared: Tensor) -> Tensor:
         """Beta ``[M, D]`` of ``[M, D, h, w]``."""
         inner = self.mlp(self.conv(shared).flatten(1))  # [M, D]
-        numbers = self.along_channels(inner[:, None])[:, 0].float()
+        numbers = widen(self.along_channels(inner[:, None])[:, 0])
         return torch.softmax(numbers, dim=1) if self.is_softmax else numbers.sigmoid()

@@ -389,3 +389,20 @@ def test_towers_of_two_spaces_need_adapters(small: Small) -> None:
             small(text=text, **fields)
     with pytest.raises(ModelError, match="a residual adapter keeps its width"):
         small(text=text, adapter="residual")
+
+
+@pytest.mark.parametrize("is_image_trained", [True, False])
+def test_works_in_float64(
+    small: Callable[..., TcfdNet], pairs: Callable[..., GaitBatch], is_image_trained: bool
+) -> None:
+    model = small(is_image_trained=is_image_trained)
+    batch = pairs(model)
+    expected = model.eval()(batch).embedding
+    model.double()
+    batch.inputs = {name: frames.double() for name, frames in batch.inputs.items()}
+    found = model(batch).embedding
+    assert found.dtype == torch.float64
+    torch.testing.assert_close(found.float(), expected, rtol=1e-3, atol=1e-5)
+    losses = model.train().losses(model(batch), batch, Stage())
+    sum(losses.values()).backward()  # type: ignore[union-attr]
+    assert all(loss.isfinite() for loss in losses.values())
