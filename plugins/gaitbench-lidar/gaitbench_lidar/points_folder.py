@@ -141,6 +141,11 @@ class PointsFolder(FolderBuilder):
 
     def _of_one_moment(self, info: SequenceInfo, found: Frames, modality: str) -> Frames:
         """The frames that every stream has one of, at the same moment."""
+        if not self._place(info, "lidar").exists():
+            raise DatasetError(
+                "there are no points, and the option times pairs other frames with theirs; complete it, "
+                "or prepare without times"
+            )
         lidar = self._stamps(info, "lidar")
         others = {
             name: self._stamps(info, name)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,19 @@ def test_stamps_that_are_missing_are_told(source: Path) -> None:
     (absent,) = builder.frames([builder.sequences()[0]], "lidar-depth")
     assert isinstance(absent, Absent)
     assert "times.txt" in absent.reason
+
+
+def test_a_walk_without_points_has_nothing_to_be_paired_with(source: Path) -> None:
+    write_times(source)
+    shutil.rmtree(source / "000/nm-01/090/lidar")
+    builder = PointsFolder(options(times="times.txt"), source)
+    first, second = builder.sequences()[:2]
+    absent, fine = builder.frames([first, second], "silhouette")
+    assert isinstance(absent, Absent)
+    assert "there are no points, and the option times pairs other frames with theirs" in absent.reason
+    assert not isinstance(fine, Absent)
+    (unpaired,) = PointsFolder(options(), source).frames([first], "silhouette")
+    assert not isinstance(unpaired, Absent)
 
 
 def test_a_scene_is_one_broken_walk(source: Path) -> None:
