@@ -6,6 +6,7 @@ without reading a frame.
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -443,18 +444,24 @@ def _checked(model: str, what: str, cls: type[T], values: Mapping[str, object]) 
         is_whole = problem["type"] == "value_error" and isinstance(problem["input"], Mapping)
         got = "" if is_whole else f", got {problem['input']!r}"
         raise UsageError(f"model {model!r}: {where}: {said}{got}.{guess}") from error
-    for where, number in _not_finite(checked.model_dump(), what):
-        raise UsageError(f"model {model!r}: {where} must be a finite number, got {number}")
+    for where, found in _unwritable(checked.model_dump(), what):
+        raise UsageError(f"model {model!r}: {where} {found}")
     return checked
 
 
-def _not_finite(value: object, where: str) -> Iterator[tuple[str, float]]:
-    """Numbers that no record can hold, with their places; many of pydantic's types of numbers admit an infinity."""
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+
+
+def _unwritable(value: object, where: str) -> Iterator[tuple[str, str]]:
+    """What no record can hold, with its place; pydantic's types admit infinities and halves of characters."""
     if isinstance(value, float) and not math.isfinite(value):
-        yield where, value
+        yield where, f"must be a finite number, got {value}"
+    elif isinstance(value, str) and _HALF_CHARACTER.search(value):
+        yield where, f"must be text that a file can hold, got {value!r}"
     elif isinstance(value, Mapping):
         for key, part in value.items():
-            yield from _not_finite(part, f"{where}.{key}")
+            yield from _unwritable(key, f"a key of {where}")
+            yield from _unwritable(part, f"{where}.{key}")
     elif isinstance(value, list | tuple):
         for index, part in enumerate(value):
-            yield from _not_finite(part, f"{where}.{index}")
+            yield from _unwritable(part, f"{where}.{index}")

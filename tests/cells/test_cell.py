@@ -55,6 +55,8 @@ def test_fields_that_records_leave_out_can_be_set() -> None:
     assert override("m", Grown, Preset(), {})[0].model_dump() == {"width": 8}
     changed, _ = override("m", Grown, Preset(), {"sets": '[["a", "b"]]'})
     assert changed == Grown(sets=(("a", "b"),))
+    with pytest.raises(UsageError, match=r"config.sets.0.1 must be text that a file can hold, got 'b.udc80'"):
+        override("m", Grown, Preset(), {"sets": [["a", "b\udc80"]]})
 
 
 def test_without_overrides_the_preset_stands() -> None:
