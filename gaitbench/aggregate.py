@@ -229,7 +229,7 @@ def _measured(
         plugin=f"{model.plugin} {model.plugin_version}",
         fidelity=model.fidelity,
         open_points=model.open_points,
-        note=model.note,
+        note=model.says,
         is_trivial=model.is_trivial,
         num_parameters=model.num_parameters,
         flops_per_sequence=model.flops_per_sequence,

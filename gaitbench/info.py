@@ -11,6 +11,8 @@ from gaitbench.specs import DatasetSpec, MetricSpec, ModalitySpec, ModelSpec, Pr
 from gaitbench.towers.left_out import weights_left_out
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from gaitbench.model import GaitModel
     from gaitbench.recipe import Preset
 
@@ -86,7 +88,7 @@ def num_parameters(registry: Registry, spec: ModelSpec, preset: "Preset") -> int
     """
     from gaitbench.flops import count_parameters
 
-    return count_parameters(_build(registry, spec, preset))
+    return count_parameters(_build(registry, spec, preset)[0])
 
 
 def num_flops(registry: Registry, spec: ModelSpec, preset: "Preset") -> int | None:
@@ -98,18 +100,25 @@ def num_flops(registry: Registry, spec: ModelSpec, preset: "Preset") -> int | No
     Raises:
         GaitbenchError: The model cannot be imported or built.
     """
-    return _num_flops(_build(registry, spec, preset))
+    return _num_flops(_build(registry, spec, preset)[0])
 
 
-def _build(registry: Registry, spec: ModelSpec, preset: "Preset") -> "GaitModel":
-    config = registry.load(spec, "config")
+def _build(registry: Registry, spec: ModelSpec, preset: "Preset") -> "tuple[GaitModel, BaseModel]":
+    config_class = registry.load(spec, "config")
     model = registry.load(spec)
-    assert callable(config)
+    assert callable(config_class)
     assert callable(model)
+    config: BaseModel = config_class(**preset.config)
     # Nobody waits here for weights that are only counted.
     with weights_left_out():
-        built: GaitModel = model(config(**preset.config))
-    return built
+        built: GaitModel = model(config)
+    return built, config
+
+
+def _without(config: "BaseModel") -> str:
+    """What is not counted, because it is built when training data are there."""
+    waiting = [name for name in ("attributes", "sentences") if getattr(config, name, None) == ()]
+    return f" (without what is built of the data's {' and '.join(waiting)})" if waiting else ""
 
 
 def _num_flops(model: "GaitModel") -> int | None:
@@ -211,8 +220,8 @@ def _preset_line(registry: Registry, spec: ModelSpec, name: str, preset: "Preset
     trained = f"{steps} steps" if steps else "fitted in one go"
     towers: list[str] = []
     try:
-        built = _build(registry, spec, preset)
-        size = f"{count_parameters(built):,} parameters"
+        built, config = _build(registry, spec, preset)
+        size = f"{count_parameters(built):,} parameters{_without(config)}"
         with weights_left_out():
             towers = [tower.says for tower in built.towers]
         # Running a model takes longer than building it: only for the two that every model has.

@@ -14,6 +14,7 @@ from typing import Literal
 from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt
 
 from gaitbench.errors import DatasetError
+from gaitbench.half_letters import has_half_letter
 
 __all__ = [
     "LIST_KEYS",
@@ -171,6 +172,8 @@ def _beginnings(key: str) -> list[str]:
 def _words(where: str, key: str, value: object) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(word, str) and word for word in value):
         raise DatasetError(f"{where}: {key} must be a list of words, such as the ids '0001' and '0002'")
+    if broken := [word for word in value if has_half_letter(word)]:
+        raise DatasetError(f"{where}: {key} names {broken[0]!r}, which is no text that a file can hold; correct it")
     if len(set(value)) != len(value):
         twice = next(word for word, count in Counter(value).items() if count > 1)
         raise DatasetError(f"{where}: {key} names {twice} twice; a published list names everything once")

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, PositiveInt, field_validator, model_valid
 from gaitbench import division
 from gaitbench.dated import Dated
 from gaitbench.division import Division
-from gaitbench.errors import ProtocolError
+from gaitbench.errors import DatasetError, ProtocolError
 from gaitbench.partition import LIST_KEYS, GivenList, ListRole, OfficialList, check_lists, read_partition
 from gaitbench.patterns import words_of
 from gaitbench.protocol_text import protocol_text
@@ -97,7 +97,7 @@ class Protocol(Dated, frozen=True, extra="forbid", use_attribute_docstrings=True
     impostors: Selection | None = None
     """Test sequences that every cell has besides its own gallery, with the galleries of all other cells, whatever their
     view, where they are of another subject than the probe; :attr:`exclude` says nothing of them. Those of the probe's
-    own subject are left out, so that the search gets harder and nobody gains a match."""
+    own subject are left out, so that nobody gains a match and no rank, AP or INP gets better; verification may."""
     probes: dict[str, Selection]
     """Name of a group in the table (``NM``, ``BG``, ``A`` ...) to the sequences asked about, of the test subjects."""
     complement: Literal["none", "gallery", "probes"] = "none"
@@ -231,7 +231,7 @@ class Protocol(Dated, frozen=True, extra="forbid", use_attribute_docstrings=True
             The protocol with lists.
 
         Raises:
-            DatasetError: The file cannot be read as a partition, or its lists contradict each other.
+            DatasetError: The file cannot be read as a partition, a list is empty, or the lists contradict each other.
             ProtocolError: It lacks the probes or the gallery that the protocol is made of.
         """
         found = read_partition(partition)
@@ -241,6 +241,11 @@ class Protocol(Dated, frozen=True, extra="forbid", use_attribute_docstrings=True
             for role, words in found.items()
             if role in self.lists or role in ("train", "test")
         }
+        if empty := [LIST_KEYS[role] for role, words in lists.items() if not words]:
+            raise DatasetError(
+                f"{' and '.join(empty)} of the partition names nobody; take the file that the dataset comes with, or "
+                "leave the list out"
+            )
         check_lists(lists, is_closed_set=self.is_closed_set)
         if missing := [LIST_KEYS[role] for role in ("probes", "gallery") if role in self.lists and role not in lists]:
             raise ProtocolError(

@@ -208,6 +208,13 @@ class ModelProvenance(Dated, _Part):
         """The preset and what was changed in it, for tables."""
         return ", ".join((self.preset, *self.changes))
 
+    @property
+    def says(self) -> str:
+        """The note, for tables; it is the preset's, and what was changed may have made parts of it untrue."""
+        if not self.note or not self.changes:
+            return self.note
+        return f"before {', '.join(self.changes)} the preset was: {self.note}"
+
 
 class TrainingSummary(_Part):
     """How it was trained."""

@@ -106,7 +106,7 @@ def test_parameters_that_stay_as_they_are_count_too(site: Site) -> None:
     )
     (model,) = find(site.registry(), "odd")
     size = 10_000 + 16 * 11 * 6 + 6 + 6 * 3 + 3
-    assert f"quick: {size:,} parameters" in details(model)["presets"]
+    assert f"quick: {size:,} parameters, " in details(model)["presets"]
 
 
 def test_the_nearest_name_of_all_kinds_is_suggested(site: Site) -> None:

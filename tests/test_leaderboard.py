@@ -215,7 +215,8 @@ def test_what_the_source_leaves_open_is_told_once_for_all_rows_of_a_model() -> N
     runs = [record.model_copy(update={"model": each, "run_id": each.configured}) for each in (model, wide)]
     text = board_markdown(from_records(runs).boards[0])
     assert text.count("width: ours") == 1
-    assert text.count("short training") == 2
+    assert "(quick, gaitbench-made-up 1.0): short training" in text
+    assert "(quick, width=16, gaitbench-made-up 1.0): before width=16 the preset was: short training" in text
 
 
 def test_what_was_read_in_training_alone_parts_no_rows() -> None:

@@ -177,3 +177,18 @@ def test_for_embeddings_takes_everybody() -> None:
     assert division.num_test_subjects == 10
     assert proto.for_embeddings().probes == proto.probes
     assert selection("nm-0[12]") == proto.for_embeddings().gallery
+
+
+@pytest.mark.parametrize("key", ["TEST_SET", "PROBE_SET", "TRAIN_SET"])
+def test_an_empty_list_is_not_everybody(key: str) -> None:
+    lists: dict[str, list[str]] = {"TEST_SET": SUBJECTS, "PROBE_SET": LISTED, key: []}
+    with pytest.raises(DatasetError, match=f"{key} of the partition names nobody"):
+        listed().with_partition(lists)
+    assert listed().with_partition({"TEST_SET": SUBJECTS, "PROBE_SET": LISTED, "GALLERY_SET": []}).given
+
+
+def test_half_a_letter_is_no_name(tmp_path: Path) -> None:
+    path = tmp_path / "half.json"
+    path.write_text(r'{"TEST_SET": ["011", "\ud800"]}')
+    with pytest.raises(DatasetError, match=r"half\.json: TEST_SET names '.ud800', which is no text"):
+        read_partition(path)

@@ -131,6 +131,10 @@ def test_numbers_across_sensors_stand_beside_runs_across_sensors_only() -> None:
     assert across
     assert within
     assert all("->" in number.modality for number in across)
+    means = {number.modality for number in published_for(ALL["mmgait-v2"], "crossmodal") if "->" not in number.modality}
+    assert means == {"cross-modal average"}
+    assert not [n for n in published_for(ALL["mmgait-v2"], "identity") if "cross-modal" in n.modality]
+    assert not [n for n in published_for(ALL["mmgait"], "identity") if "retrieval" in n.modality]
     # A log of silhouettes against silhouettes is no cross-modal number, whatever its name.
     assert all("->" not in n.modality or "deduced" in n.modality for n in within)
     assert len(across) + len(within) == len(published_for(ALL["sustech1k"]))

@@ -6,7 +6,6 @@ without reading a frame.
 
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from gaitbench.cells.wearing import as_worn, head_overrides, is_native, preset_f
 from gaitbench.errors import DatasetError, PluginError, UnknownNameError, UsageError
 from gaitbench.features.cacheable import check_recipe, kept_features
 from gaitbench.frozen import FeatureDtype
+from gaitbench.half_letters import has_half_letter
 from gaitbench.model import Decision, GaitModel, InputSpec
 from gaitbench.quarantine import PluginInfo
 from gaitbench.recipe import Precision, Preset, Recipe
@@ -449,14 +449,11 @@ def _checked(model: str, what: str, cls: type[T], values: Mapping[str, object]) 
     return checked
 
 
-_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
-
-
 def _unwritable(value: object, where: str) -> Iterator[tuple[str, str]]:
     """What no record can hold, with its place; pydantic's types admit infinities and halves of characters."""
     if isinstance(value, float) and not math.isfinite(value):
         yield where, f"must be a finite number, got {value}"
-    elif isinstance(value, str) and _HALF_CHARACTER.search(value):
+    elif isinstance(value, str) and has_half_letter(value):
         yield where, f"must be text that a file can hold, got {value!r}"
     elif isinstance(value, Mapping):
         for key, part in value.items():

@@ -177,7 +177,7 @@ def _draw(
         fidelity=record.model.fidelity,
         notes=tuple(
             filter(
-                None, (record.model.note, *(t.says for t in record.model.towers if t.is_stand_in), _apart(record.data))
+                None, (record.model.says, *(t.says for t in record.model.towers if t.is_stand_in), _apart(record.data))
             )
         ),
         task=record.task,

@@ -94,9 +94,10 @@ def shared_space(run: FinishedRun, data: Path | None = None) -> SharedSpace:
         )
     folder = RunFolder(run.folder)
     info = folder.read_json(folder.embeddings_info)
-    if info is None or info.get("run_id") != run.record.run_id:
+    if info is None or info.get("run_id") != run.record.run_id or not folder.embeddings.is_file():
+        lost = folder.embeddings if info is not None and not folder.embeddings.is_file() else folder.embeddings_info
         raise RecordError(
-            f"{folder.embeddings_info} is missing, damaged or of another run; the command that began the run makes the "
+            f"{lost} is missing, damaged or of another run; the command that began the run makes the "
             "embeddings again once record.json is removed"
         )
     stored = load_tensors(folder.embeddings, str(info.get("sha256")))

@@ -70,7 +70,7 @@ MMGAIT_V2 = MMGAIT_V1.model_copy(
         "source": "MMGait, extended version (journal manuscript of September 2026, 1,015 people), protocol V2",
         "notes": (
             *_EXTENDED,
-            "the manuscript's default across sensors, for fusions and for models of all streams; never above V1",
+            "the manuscript's default across sensors, for fusions and for models of all streams; no rank is above V1's",
             "impostors may share the probe's view; nothing else of the probe's subject is searched than V1's gallery",
         ),
         "impostors": Selection(),

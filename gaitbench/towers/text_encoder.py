@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gaitbench.digest import json_digest
 from gaitbench.errors import ModelError
+from gaitbench.half_letters import has_half_letter
 from gaitbench.towers.config import TowerInfo
 
 __all__ = ["TextEncoder", "check_sentences"]
@@ -58,10 +59,8 @@ def check_sentences(sentences: Sequence[str]) -> None:
             raise ModelError(
                 f"sentence {number} of {len(sentences)} has no word in it: {sentence!r}; write one or leave it out"
             )
-        try:
-            sentence.encode()
-        except UnicodeEncodeError as error:
+        if has_half_letter(sentence):
             raise ModelError(
                 f"sentence {number} of {len(sentences)} has half a letter in it (a lone surrogate), which no text can "
                 f"have: {sentence!r}; write it again"
-            ) from error
+            )

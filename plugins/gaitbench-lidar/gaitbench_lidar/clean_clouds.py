@@ -49,7 +49,8 @@ def clean(frames: PointFrames, options: CleaningOptions) -> PointFrames:
         options: What is done.
 
     Returns:
-        As many frames with fewer points; frames may end without any.
+        As many frames with fewer points; frames may end without any. The same frames, whatever they hold, where nothing
+        is to be done.
 
     Raises:
         UsageError: Open3D is needed and not installed.

@@ -87,7 +87,10 @@ def _nearest(of: NDArray[np.float64], among: NDArray[np.float64]) -> NDArray[np.
 
 
 def _stamps(values: ArrayLike, name: str) -> NDArray[np.float64]:
-    stamps = np.asarray(values, np.float64)
+    try:
+        stamps = np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise DatasetError(f"time stamps of {name} must be numbers of seconds, a list of one axis: {error}") from error
     if stamps.ndim != 1 or not np.isfinite(stamps).all() or (np.diff(stamps) <= 0).any():
         raise DatasetError(
             f"time stamps of {name} must be finite numbers of seconds that grow, a list of one axis; got "

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gaitbench.errors import DatasetError
 from gaitbench.projection import points_per_frame
+from gaitbench_lidar.depth_maps import SMALLEST_RANGE_M
 
 __all__ = ["view_of_walk"]
 
@@ -22,7 +23,8 @@ def view_of_walk(points: Tensor, offsets: Tensor) -> float:
     the mean of the middles. :func:`gaitbench.annotating.directions.direction_index` makes one of eight of it.
 
     Args:
-        points: ``[M, 3]`` metres in the sensor's frame (x forward, y left, z up); NaN and infinity are passed over.
+        points: ``[M, 3]`` metres in the sensor's frame (x forward, y left, z up); points with NaN or infinity are
+            passed over, and points at the sensor, as many files write zeros where nothing came back.
         offsets: ``[F + 1]`` int64; frame f holds ``points[offsets[f]:offsets[f + 1]]``.
 
     Returns:
@@ -30,7 +32,8 @@ def view_of_walk(points: Tensor, offsets: Tensor) -> float:
 
     Raises:
         ShapeError: ``points`` or ``offsets`` have another shape, or the offsets do not grow from 0 to M.
-        DatasetError: Fewer than two frames have points, or the person stays at one place.
+        DatasetError: Fewer than two frames have points, the person stays at one place, or the places are too large for
+            float64.
 
     Example:
         >>> coming = torch.tensor([[8.0, 0.0, 0.0], [7.0, 0.0, 0.0], [6.0, 0.0, 0.0]])
@@ -40,8 +43,8 @@ def view_of_walk(points: Tensor, offsets: Tensor) -> float:
     counts = points_per_frame(points, offsets, "view_of_walk")
     frame = torch.repeat_interleave(torch.arange(len(counts)), counts)
     place = points[:, :2].double()
-    is_finite = torch.isfinite(place).all(dim=1)
-    frame, place = frame[is_finite], place[is_finite]
+    is_return = torch.isfinite(points).all(dim=1) & (torch.hypot(place[:, 0], place[:, 1]) > SMALLEST_RANGE_M)
+    frame, place = frame[is_return], place[is_return]
     counts = torch.bincount(frame, minlength=len(counts))
     seen = torch.nonzero(counts)[:, 0].double()
     if len(seen) < 2:
@@ -50,6 +53,8 @@ def view_of_walk(points: Tensor, offsets: Tensor) -> float:
     middles = middles[counts > 0] / counts[counts > 0, None]
     time = seen - seen.mean()
     step = (time[:, None] * middles).sum(dim=0) / time.square().sum()
+    if not bool(torch.isfinite(middles).all() and torch.isfinite(step).all()):
+        raise DatasetError("points lie too far from the sensor to be added up in float64; are they metres?")
     if float(step.norm() * (seen[-1] - seen[0])) < SMALLEST_STEP_M:
         raise DatasetError(f"the person stays within {SMALLEST_STEP_M} m of one place; a direction needs a walk")
     to_sensor = -middles.mean(dim=0)

@@ -1,5 +1,7 @@
 """Frames of one moment, by hand and against a slow version."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from gaitbench_lidar.synchronised import synchronise
@@ -67,3 +69,9 @@ def test_nothing_near_is_no_pair(lidar: list[float], other: list[float]) -> None
 def test_stamps_that_are_no_times_are_refused(stamps: list[float]) -> None:
     with pytest.raises(DatasetError, match="time stamps of the other sensor must be finite"):
         synchronise([0.0], stamps)
+
+
+@pytest.mark.parametrize("stamps", [["a"], [[1.0], [1.0, 2.0]], [1j]])
+def test_stamps_that_are_no_numbers_are_refused(stamps: list[Any]) -> None:
+    with pytest.raises(DatasetError, match="time stamps of LiDAR must be numbers of seconds"):
+        synchronise(stamps, [0.0])

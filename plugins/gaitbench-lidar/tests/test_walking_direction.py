@@ -62,10 +62,25 @@ def test_broken_points_and_empty_frames_are_passed_over() -> None:
     assert view_of_walk(broken, offsets) == pytest.approx(0)
 
 
+@pytest.mark.parametrize("junk", [[0.0, 0.0, 0.0], [7.0, 3.0, torch.nan], [90.0, 50.0, torch.inf], [0.0, 0.0, 0.4]])
+def test_what_is_no_return_turns_nobody(junk: list[float]) -> None:
+    points = walk((0.0, 0.2))
+    counts = torch.arange(len(points)) * 5
+    parts = [
+        torch.cat([point[None], torch.tensor([junk]).repeat(int(n), 1)])
+        for point, n in zip(points, counts, strict=True)
+    ]
+    offsets = torch.cat([torch.zeros(1, dtype=torch.int64), (counts + 1).cumsum(0)])
+    assert view_of_walk(torch.cat(parts), offsets) == view_of_walk(points, torch.arange(len(points) + 1))
+
+
 def test_what_is_no_walk_is_refused() -> None:
     with pytest.raises(DatasetError, match="stays within"):
         view_of_walk(walk((0.0, 0.0)), torch.arange(10))
     with pytest.raises(DatasetError, match="1 frames of the walk have points"):
         view_of_walk(walk((0.2, 0.0))[:1], torch.tensor([0, 1, 1]))
+    far = torch.tensor([[1e308, 0, 0], [1e308, 0, 0], [7, 0, 0]], dtype=torch.float64)
+    with pytest.raises(DatasetError, match="too far from the sensor"):
+        view_of_walk(far, torch.tensor([0, 2, 3]))
     with pytest.raises(ShapeError, match="view_of_walk needs"):
         view_of_walk(torch.zeros(3, 2), torch.tensor([0, 3]))

@@ -240,7 +240,7 @@ class SgCrossGait(GaitModel, Explainable):
         shown: list[Heatmap | Finding] = []
         for number, modality in enumerate(present):
             own = slice(number * rows, (number + 1) * rows)
-            shared = seen.shared[own].float()
+            shared = widen(seen.shared[own])
 
             def over(title: str, values: Tensor, modality: str = modality) -> Heatmap:
                 # A map of the whole sequence, the same over all its frames.
@@ -248,7 +248,7 @@ class SgCrossGait(GaitModel, Explainable):
 
             shown.append(over("strength of the shared feature", shared.norm(dim=1)))
             if seen.parts is not None:
-                specific = seen.parts.specific[own].float()
+                specific = widen(seen.parts.specific[own])
                 shown.append(over("specific, share of the energy", _specific_share(shared, specific, dim=(1,))))
                 whole = _specific_share(shared, specific, dim=(1, 2, 3))
                 texts = tuple(f"{share:.1%} of the energy is the sensor's own" for share in whole.tolist())

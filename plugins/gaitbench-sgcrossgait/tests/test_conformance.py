@@ -12,8 +12,10 @@ from gaitbench_sgcrossgait.model import LOSSES, SgCrossGait
 from gaitbench_sgcrossgait.presets import LOGGED_WEIGHTS, LOSS_WEIGHTS, PRESETS
 
 from gaitbench.cells.cell import override
+from gaitbench.info import find
 from gaitbench.model import GaitBatch
 from gaitbench.recipe import Stage
+from gaitbench.registry import load_registry
 from gaitbench.testing import (
     check_apart,
     check_labels_needed,
@@ -176,3 +178,9 @@ def test_training_steps_tell_two_subjects_apart(
 def test_what_is_missing_is_said(small: Callable[..., SgCrossGait]) -> None:
     check_modality_needed(small())
     check_labels_needed(small(), num_frames=2)
+
+
+def test_info_says_what_data_bring() -> None:
+    component = next(found for found in find(load_registry(), "sgcrossgait") if found.kind == "model")
+    presets = next("\n".join(each.lines) for each in component.details if each.label == "presets")
+    assert "parameters (without what is built of the data's attributes and sentences), " in presets

@@ -222,7 +222,7 @@ class TcfdNet(GaitModel, Explainable):
             def over(title: str, values: Tensor, own: slice = own, modality: str = modality) -> Heatmap:
                 # A map of the whole sequence, the same over all its frames.
                 return Heatmap(
-                    f"{title}, {modality}", modality, values[own].float()[:, None].expand(-1, num_frames, -1, -1)
+                    f"{title}, {modality}", modality, widen(values[own])[:, None].expand(-1, num_frames, -1, -1)
                 )
 
             if seen.weights is not None:
@@ -230,7 +230,7 @@ class TcfdNet(GaitModel, Explainable):
             if seen.parts is not None:
                 shown.append(over("called modality-specific, share", _share(seen.parts.modality, seen.features)))
                 shown.append(Finding(f"gate, {modality}", _gate_sentences(seen.parts, seen.features, own)))
-            shown.append(over("strength of the shared feature", seen.shared.float().norm(dim=1)))
+            shown.append(over("strength of the shared feature", widen(seen.shared).norm(dim=1)))
             if seen.prototypes is not None:
                 found = Retrieved(*(x[own] for x in seen.prototypes.retrieved))
                 shown.append(Finding(f"retrieved, {modality}", self._retrieved_sentences(found, modality)))
@@ -371,13 +371,13 @@ def _alone(width: int) -> nn.Sequential:
 
 def _share(modality: Tensor, features: Tensor) -> Tensor:
     """``[M, h, w]``: length of the modality's part over that of the feature, place by place."""
-    share: Tensor = modality.float().norm(dim=1) / features.float().norm(dim=1).clamp_min(1e-12)
+    share: Tensor = widen(modality).norm(dim=1) / widen(features).norm(dim=1).clamp_min(1e-12)
     return share
 
 
 def _gate_sentences(parts: Disentangled, features: Tensor, own: slice) -> tuple[str, ...]:
-    gates = parts.gate[own].float()
-    taken = parts.modality[own].float().flatten(1).norm(dim=1) / features[own].float().flatten(1).norm(dim=1).clamp_min(
+    gates = widen(parts.gate[own])
+    taken = widen(parts.modality[own]).flatten(1).norm(dim=1) / widen(features[own]).flatten(1).norm(dim=1).clamp_min(
         1e-12
     )
     return tuple(

@@ -403,6 +403,7 @@ def test_works_in_float64(
     found = model(batch).embedding
     assert found.dtype == torch.float64
     torch.testing.assert_close(found.float(), expected, rtol=1e-3, atol=1e-5)
+    assert len(model.explain(batch)) > 4
     losses = model.train().losses(model(batch), batch, Stage())
     sum(losses.values()).backward()  # type: ignore[union-attr]
     assert all(loss.isfinite() for loss in losses.values())
