@@ -26,8 +26,11 @@ def test_agrees_with_the_exact_distance(is_cosine: bool, sizes: tuple[int, int])
 
 @pytest.mark.parametrize("is_cosine", [False, True])
 @pytest.mark.parametrize("kept", [0, 1 << 26])
-def test_nothing_depends_on_where_a_pair_stands(is_cosine: bool, kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    probe, gallery = embeddings(0, 300, 32, 4), embeddings(1, 2500, 32, 4)
+@pytest.mark.parametrize("mean", [0, 10, 100, 3000])
+def test_nothing_depends_on_where_a_pair_stands(
+    is_cosine: bool, kept: int, mean: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe, gallery = mean + embeddings(0, 300, 32, 4), mean + embeddings(1, 2500, 32, 4)
     whole = DistanceTiles(probe, gallery, is_cosine=is_cosine).rows(0, 300)
     monkeypatch.setattr(distance_tiles, "KEPT_ELEMENTS", kept)
     order, columns = (torch.randperm(n, generator=torch.Generator().manual_seed(2)) for n in (300, 2500))
@@ -47,8 +50,9 @@ def test_equal_embeddings_are_ties_and_at_distance_zero(num_copies: int) -> None
     assert distance[0, 0] == distance[2, 2] == 0
 
 
-def test_digits_survive_a_large_common_mean() -> None:
-    probe, gallery = 1000 + embeddings(0, 20, 64, 2), 1000 + embeddings(1, 30, 64, 2)
+@pytest.mark.parametrize("mean", [30, 100, 1000, 10_000])
+def test_digits_survive_a_large_common_mean(mean: float) -> None:
+    probe, gallery = mean + embeddings(0, 20, 64, 2), mean + embeddings(1, 30, 64, 2)
     torch.testing.assert_close(
         DistanceTiles(probe, gallery).rows(0, 20), part_distance(probe, gallery), rtol=1e-6, atol=0
     )
@@ -94,8 +98,9 @@ def test_rows_pieces_and_pairs_agree_to_the_bit(is_cosine: bool, monkeypatch: py
 
 
 @pytest.mark.parametrize("is_cosine", [False, True])
-def test_number_of_threads_does_not_matter(is_cosine: bool) -> None:
-    probe, gallery = embeddings(0, 70, 64, 16), embeddings(1, 300, 64, 16)
+@pytest.mark.parametrize("mean", [0, 10, 100])
+def test_number_of_threads_does_not_matter(is_cosine: bool, mean: float) -> None:
+    probe, gallery = mean + embeddings(0, 70, 64, 16), mean + embeddings(1, 300, 64, 16)
     before, found = torch.get_num_threads(), []
     try:
         for number in (1, 2, 3):
@@ -121,10 +126,11 @@ def test_what_training_allows_does_not_reach_distances() -> None:
         torch.set_float32_matmul_precision(before)
 
 
-def test_a_pair_is_mended_alike_whoever_its_neighbours_are() -> None:
+@pytest.mark.parametrize("apart", [pytest.param(3.0, id="close"), pytest.param(1e-3, id="nearly-the-same")])
+def test_a_pair_is_mended_alike_whoever_its_neighbours_are(apart: float) -> None:
     """Few close pairs of a tile are computed one by one, many together: a tie must survive that."""
     one = 100 + embeddings(0, 1, 256, 2)
-    twins = one + 1e-3 * embeddings(1, 200, 256, 2)
+    twins = one + apart * embeddings(1, 200, 256, 2)
     far = 1e3 * embeddings(2, 256, 256, 2)
     crowded = DistanceTiles(one, torch.cat([twins, far])).rows(0, 1)[:, :200]
     alone = torch.cat([DistanceTiles(one, torch.cat([far, twins[i, None]])).rows(0, 1)[:, 256:] for i in range(20)], 1)
@@ -133,7 +139,7 @@ def test_a_pair_is_mended_alike_whoever_its_neighbours_are() -> None:
     assert torch.equal(many[:, :200], crowded.expand(256, -1))
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e30])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e30, 1.8e19])
 def test_values_that_float32_cannot_compare(bad: float) -> None:
     gallery = embeddings(1, 300, 4, 2)
     gallery[299, 0, 0] = bad

@@ -302,11 +302,11 @@ _REFERENCE = Stage(
     schedule=ScheduleConfig(name="multistep", milestones=(20_000, 30_000)),
 )
 _QUICK = Stage(
-    iterations=380,
+    iterations=350,
     clips=ClipConfig(subjects_per_batch=12, sequences_per_subject=4, num_frames=4),
     augment=AugmentConfig(flip=0.5, shift=0.3, rescale=0.3),
     optimizer=OptimizerConfig(name="adamw", lr=2e-3, weight_decay=5e-3),
-    schedule=ScheduleConfig(name="onecycle", warmup=38),
+    schedule=ScheduleConfig(name="onecycle", warmup=35),
 )
 _LOGGED = Preset(
     recipe=Recipe(stages=_two_stages(_LOG), precision="bf16-mixed"),
@@ -328,11 +328,11 @@ PRESETS: dict[str, Preset] = {
             "embedding_width": 128,
             "bins": (8, 4, 2, 1),
             "heads": 4,
-            "distil_steps": 380,
+            "distil_steps": 350,
         },
-        recipe=Recipe(stages=_two_stages(_QUICK, 250), precision="bf16-mixed"),
-        note="quarter width, first convolutions with stride 2, 8 to 1 strips, 44 columns, short training: 250 steps of "
-        "the teacher, 380 of the students",
+        recipe=Recipe(stages=_two_stages(_QUICK, 220), precision="bf16-mixed"),
+        note="quarter width, first convolutions with stride 2, 8 to 1 strips, 44 columns, short training: 220 steps of "
+        "the teacher, 350 of the students",
     ),
 }
 """Presets by name."""
