@@ -1,5 +1,6 @@
 """Everything about SG-CrossGait that can be chosen: its ablations, and what its public material leaves open."""
 
+import re
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["MODALITIES", "SgCrossGaitConfig"]
 
 _Source = Literal["annotations", "attributes", "views"]
+
+_SIDE = re.compile(r"\b(left|right)\b", re.IGNORECASE)
 
 MODALITIES = ("silhouette", "lidar-depth")
 """What the model compares: 2D first, then 3D."""
@@ -155,6 +158,13 @@ class SgCrossGaitConfig(BaseModel, Describing, frozen=True, extra="forbid", use_
     def is_guided(self) -> bool:
         """Whether the shared feature attends to texts in training."""
         return self.has_bank and self.has_sgfd and self.guidance != "none"
+
+    @property
+    def tells_sides(self) -> str:
+        """The first text or class that tells left from right, and so is wrong of a mirrored walk; empty for none."""
+        classes = [name for each in self.attributes if self.has_mt for name in each.classes]
+        told = [*(self.sentences if self.has_text else ()), *classes]
+        return next((words for words in told if _SIDE.search(words)), "")
 
     def described(self, data: "GaitDataset") -> Description:
         """Tell of training sequences what ``source`` says.

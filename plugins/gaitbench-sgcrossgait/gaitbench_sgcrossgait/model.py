@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gaitbench.errors import ModelError, ShapeError
+from gaitbench.errors import ModelError, ShapeError, UsageError
 from gaitbench.explaining import Explainable, Finding, Heatmap
 from gaitbench.layers import (
     RealFrames,
@@ -180,12 +180,18 @@ class SgCrossGait(GaitModel, Explainable):
         mean = torch.stack(embedding.chunk(count)).mean(dim=0)
         return GaitOutput(embedding=mean, by_modality=outputs, extras=self._text_judgement(batch))
 
-    def losses(self, output: GaitOutput, batch: GaitBatch, stage: Stage) -> Mapping[str, Tensor]:  # noqa: ARG002
+    def losses(self, output: GaitOutput, batch: GaitBatch, stage: Stage) -> Mapping[str, Tensor]:
         """Every loss of :data:`LOSSES`.
 
         Raises:
             ModelError: The batch had one modality only, or neither labels, texts nor attributes where they are needed.
+            UsageError: The stage mirrors clips, and what is told of them tells left from right.
         """
+        if stage.augment.flip and (told := self.config.tells_sides):
+            raise UsageError(
+                f"stage {stage.name!r} mirrors clips (augment.flip {stage.augment.flip:g}), of which training tells "
+                f"left from right: {told!r}; set augment.flip=0, or tell nothing (has_text=false, has_mt=false)"
+            )
         if set(output.by_modality) != set(MODALITIES):
             raise ModelError(f"SG-CrossGait trains on {' and '.join(MODALITIES)} together; the batch had one of them")
         config, labels = self.config, labels_of(batch)

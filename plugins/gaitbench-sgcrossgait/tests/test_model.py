@@ -14,12 +14,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from gaitbench.checkpoint import apply_weights, weights_of
-from gaitbench.errors import ModelError, ShapeError
+from gaitbench.errors import ModelError, ShapeError, UsageError
 from gaitbench.explaining.asking import explain_batch
 from gaitbench.explaining.interface import Finding, Heatmap
 from gaitbench.losses import attribute_cross_entropy, batch_all_triplet, cross_modal_triplet, part_cross_entropy
 from gaitbench.model import GaitBatch, logits_of
-from gaitbench.recipe import Stage
+from gaitbench.recipe import AugmentConfig, Stage
 from gaitbench.testing.batch_parts import only
 from gaitbench.towers.sentence_bank import SentenceBank
 
@@ -235,6 +235,42 @@ def test_training_on_one_modality_and_clips_of_another_size_are_refused(whole: M
         model.losses(model.eval()(alone), alone, Stage())
     with pytest.raises(ShapeError, match=r"silhouette must be \[N, 1, T, 16, 16\]"):
         model(GaitBatch({"silhouette": torch.zeros(2, 1, 3, 16, 12)}, {"silhouette": torch.tensor([3, 3])}))
+
+
+MIRRORED = Stage(name="first", augment=AugmentConfig(flip=0.5))
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        pytest.param({}, "'A person walking, seen from the left.'", id="text"),
+        pytest.param({"has_text": False}, "'left'", id="class"),
+    ],
+)
+def test_mirrored_clips_are_refused_where_left_is_told_from_right(
+    fields: dict[str, Any], told: str, whole: Make, pairs: Pairs
+) -> None:
+    model = whole(**fields).train()
+    batch = pairs(model)
+    with pytest.raises(
+        UsageError, match=rf"'first' mirrors clips \(augment.flip 0.5\), .*: {told}; set augment.flip=0"
+    ):
+        model.losses(model(batch), batch, MIRRORED)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"has_text": False, "has_mt": False}, id="nothing-told"),
+        pytest.param({"sentences": ("An upright person.",), "has_mt": False}, id="no-sides"),
+    ],
+)
+def test_mirrored_clips_are_taken_where_it_is_not(fields: dict[str, Any], whole: Make, pairs: Pairs) -> None:
+    model = whole(**fields).train()
+    batch = pairs(model)
+    assert batch.attributes is not None
+    batch.attributes = torch.zeros_like(batch.attributes)
+    assert model.losses(model(batch), batch, MIRRORED)
 
 
 def test_towers_are_frozen_and_told(whole: Make, pairs: Pairs) -> None:
