@@ -112,9 +112,10 @@ def test_number_of_threads_does_not_matter(is_cosine: bool, mean: float) -> None
     assert torch.equal(found[0], found[2])
 
 
-def test_what_training_allows_does_not_reach_distances() -> None:
+@pytest.mark.parametrize("mean", [0, 100])
+def test_what_training_allows_does_not_reach_distances(mean: float) -> None:
     """Reduced precision for products, and autocast, are choices of whoever trains in this process."""
-    probe, gallery = embeddings(0, 40, 256, 4), embeddings(1, 50, 256, 4)
+    probe, gallery = mean + embeddings(0, 40, 256, 4), mean + embeddings(1, 50, 256, 4)
     expected = DistanceTiles(probe, gallery).rows(0, 40)
     before = torch.get_float32_matmul_precision()
     try:
