@@ -8,7 +8,7 @@ import fcntl
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -212,6 +212,11 @@ def _read_parquet(path: Path) -> dict[str, Any]:
     rows = table.to_pylist()
     for row in rows:
         values = row.get("values")
+        if not isinstance(values, Mapping | None):
+            raise DatasetError(
+                f"{path} holds no annotations of gaitbench, or was altered: values are {type(values).__name__}, and no "
+                "fields; write it again with gaitbench annotate"
+            )
         # Arrow gives every field of a struct: those that a round of a text schema has not, as null.
         row["values"] = {} if values is None else {k: v for k, v in values.items() if header.fields or v is not None}
     return {"header": header, "records": rows}

@@ -140,6 +140,11 @@ def make_plan(
 def _text_plan(registry: Registry, schema: SchemaName, chosen: Selected, endpoint: EndpointConfig) -> Plan:
     if chosen.split != "all":
         raise UsageError(f"--split belongs to schemas that look at sequences; {schema} looks at none.")
+    if chosen.options:
+        raise UsageError(
+            f"--option belongs to schemas that look at sequences; {schema} looks at none (given: "
+            f"{', '.join(sorted(chosen.options))})."
+        )
     name, available = _known_modalities(registry, chosen.dataset)
     asks: TextSchema
     if schema == "gmtd":

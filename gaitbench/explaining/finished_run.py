@@ -62,8 +62,24 @@ class FinishedRun:
             )
         return present.take(self._rows(split, present))
 
+    @property
+    def protocol(self) -> Protocol:
+        """By which the run was scored.
+
+        Raises:
+            RecordError: Another gaitbench wrote it.
+        """
+        try:
+            return Protocol.model_validate(self.record.data.protocol)
+        except ValidationError as error:
+            faults = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+            raise RecordError(
+                f"the protocol in {RunFolder(self.folder).record} was written by another gaitbench ({faults}); run the "
+                "cell again"
+            ) from error
+
     def _rows(self, split: Split, dataset: GaitDataset) -> NDArray[np.int64]:
-        protocol, other = Protocol.model_validate(self.record.data.protocol), self.record.data.trained_on
+        protocol, other = self.protocol, self.record.data.trained_on
         if split == "train":
             rule = protocol.train if other is None else Selection.model_validate(other.train)
             return select(dataset.table, rule, allow_unmatched=True)

@@ -187,9 +187,11 @@ def modality_gap(
 def chosen_rows(table: SequenceTable, limit: int) -> NDArray[np.int64]:
     """Choose people at equal distances in the order of their names, each with every sequence, up to a number.
 
+    Somebody with more than half of that number is left out, so that there are always two people.
+
     Args:
         table: The sequences.
-        limit: Sequences at most; where even two people have more, some of theirs.
+        limit: Sequences at most; where only one person at most has as few as half of it, some sequences of all.
 
     Returns:
         Rows, ascending; all where there are no more than ``limit``.
@@ -205,15 +207,15 @@ def chosen_rows(table: SequenceTable, limit: int) -> NDArray[np.int64]:
     num = len(table.subject_id)
     if num <= limit:
         return np.arange(num)
-    people, subject, counts = np.unique(table.subject_id, return_inverse=True, return_counts=True)
-    share = max(2, len(people) * limit // num)
-    while True:
-        picked = np.unique(np.linspace(0, len(people), share, endpoint=False).astype(np.int64))
-        if counts[picked].sum() <= limit or share <= 2:
+    _, subject, counts = np.unique(table.subject_id, return_inverse=True, return_counts=True)
+    small = np.flatnonzero(counts <= limit // 2)
+    if len(small) < 2:
+        return np.linspace(0, num, limit, endpoint=False).astype(np.int64)
+    for share in range(min(len(small), limit), 1, -1):
+        picked = small[np.linspace(0, len(small), share, endpoint=False).astype(np.int64)]
+        if counts[picked].sum() <= limit:
             break
-        share -= 1
-    rows = np.flatnonzero(np.isin(subject, picked))
-    return rows if len(rows) <= limit else rows[np.linspace(0, len(rows), limit, endpoint=False).astype(np.int64)]
+    return np.flatnonzero(np.isin(subject, picked))
 
 
 class _Cloud(NamedTuple):

@@ -112,7 +112,7 @@ def shared_space(run: FinishedRun, data: Path | None = None) -> SharedSpace:
                 f"{folder.embeddings} has {list(found.shape)} for {name}, and the run's test part "
                 f"{len(table.subject_id)} sequences; remove record.json and run the cell again"
             )
-    return SharedSpace(embeddings, table, Protocol.model_validate(run.record.data.protocol))
+    return SharedSpace(embeddings, table, run.protocol)
 
 
 def principal_plane(embeddings: Mapping[str, Tensor]) -> Plane:

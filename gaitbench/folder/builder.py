@@ -1,6 +1,7 @@
 """One's own data, as it lies in folders, becomes a dataset."""
 
 import functools
+import itertools
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -195,6 +196,19 @@ class FolderBuilder(DatasetBuilder):
             names.insert(self.options.level_words.index("modality"), modality)
         return self._root.joinpath(*names)
 
+    def _files(self, place: str, modality: str) -> list[Path]:
+        """A walk's files of a modality.
+
+        Raises:
+            OSError: Its folder cannot be listed.
+        """
+        stream = self._streams[modality]
+        return files_of(self._folder(place, modality), stream.parts, stream.suffixes)
+
+    def _is_known(self, path: Path) -> bool:  # noqa: ARG002
+        """Tell whether a file beside frames is read by somebody else."""
+        return False
+
     def _has_frames(self, walk: Walk) -> bool:
         """Tell what nobody reads in a walk's folders, and whether there is anything that somebody does."""
         by_folder: dict[Path, list[Path]] = {}
@@ -205,7 +219,7 @@ class FolderBuilder(DatasetBuilder):
                     by_folder.setdefault(folder, []).extend(files_of(folder, stream.parts, stream.suffixes))
             for folder, files in by_folder.items():
                 if files and folder.is_dir():
-                    for path in unread(folder, frozenset(files)):
+                    for path in itertools.filterfalse(self._is_known, unread(folder, frozenset(files))):
                         self._tally.add(str(path.relative_to(self._root)), "beside frames, and of no modality")
         except OSError:
             return True  # told where it is read

@@ -93,6 +93,17 @@ def test_rounds_of_texts_differ_in_their_fields(tmp_path: Path) -> None:
     assert read_annotations(tmp_path / "a.parquet") == written
 
 
+@pytest.mark.parametrize("values", [["x"] * 3, [1] * 3, [["x"]] * 3], ids=["words", "numbers", "lists"])
+def test_values_that_are_no_fields_are_refused(tmp_path: Path, values: list[object]) -> None:
+    path = tmp_path / "a.parquet"
+    write_annotations(path, Annotations(header=header(), records=THREE))
+    table = pq.read_table(path, use_threads=False)
+    place = table.schema.get_field_index("values")
+    pq.write_table(table.set_column(place, "values", pa.array(values)), path)
+    with pytest.raises(DatasetError, match=r"a\.parquet holds no annotations of gaitbench, or was altered: values are"):
+        read_annotations(path)
+
+
 def altered(tmp_path: Path, **changes: object) -> Path:
     path = tmp_path / "a.json"
     write_annotations(path, Annotations(header=header(), records=THREE))

@@ -457,6 +457,11 @@ def test_what_comes_from_the_model_is_data(run: Run, chat: ChatServer, tmp_path:
     [
         ("gdf", {"rounds": 2}, "--rounds belongs to the schemas gmtd and prompts"),
         ("gmtd", {"dataset": "walkers", "split": "train"}, "--split belongs to schemas that look at sequences"),
+        (
+            "gmtd",
+            {"dataset": "walkers", "options": {"foo": 1}},
+            "--option belongs to schemas that look at sequences; .*given: foo",
+        ),
         ("prompts", {"dataset": "walkers", "views": ("left",)}, "do not belong to the schema prompts"),
         ("gmtd", {"dataset": "walkers", "views": ("lef",)}, "no direction 'lef'. Did you mean 'left'"),
         ("gmtd", {"dataset": "walkers", "modalities": ("lida",)}, "no modality 'lida'; did you mean 'lidar'"),

@@ -195,6 +195,16 @@ def test_wrong_models_and_wrong_sequences(folder: Path, crossed: Path, tmp_path:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_protocol_of_another_gaitbench_is_told(folder: Path, tmp_path: Path, registry: Registry) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(folder, copy)
+    record = json.loads((copy / "record.json").read_text())
+    record["data"]["protocol"]["new_field"] = 1
+    (copy / "record.json").write_text(json.dumps(record))
+    with pytest.raises(RecordError, match=r"record\.json was written by another gaitbench .*new_field.*run the cell"):
+        explain_run(copy, tmp_path / "out", registry=registry)
+
+
 @pytest.mark.parametrize(
     ("harm", "message"),
     [

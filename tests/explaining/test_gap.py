@@ -108,6 +108,23 @@ def test_large_tests_are_compared_by_whole_people() -> None:
     assert (found.num_sequences, found.num_compared, found.num_subjects) == (120, 36, 6)
 
 
+@pytest.mark.parametrize("place", [0, 5])
+def test_somebody_with_most_sequences_does_not_take_the_others_places(place: int) -> None:
+    counts = [4] * 50
+    counts.insert(place, 160)
+    rows = [
+        SequenceInfo(sequence_id=f"{s:03d}-{i}", subject_id=f"{s:03d}", condition="nm-01", view=str(i))
+        for s, count in enumerate(counts)
+        for i in range(count)
+    ]
+    table = SequenceTable.from_infos(rows)
+    chosen = table.subject_id[chosen_rows(table, 150)]
+    assert len(chosen) == 148
+    assert len(set(chosen.tolist())) == 37
+    assert f"{place:03d}" not in chosen
+    assert len(set(table.subject_id[chosen_rows(table, 320)].tolist())) >= 41, "half of 320 is not too many"
+
+
 def test_bad_embeddings_are_refused() -> None:
     table, good = table_of(2, 2), cloud(2, 2)
     with pytest.raises(UsageError, match="two modalities, and these embeddings are of a"):

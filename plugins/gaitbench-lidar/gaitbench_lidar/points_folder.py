@@ -141,19 +141,20 @@ class PointsFolder(FolderBuilder):
 
     def _of_one_moment(self, info: SequenceInfo, found: Frames, modality: str) -> Frames:
         """The frames that every stream has one of, at the same moment."""
-        if not self._place(info, "lidar").exists():
+        try:
+            files = {name: self._files(info.sequence_id, name) for name in self._streams}
+        except OSError as error:
+            raise DatasetError(f"{error.filename} cannot be read: {error.strerror or error}") from error
+        if not files["lidar"]:
             raise DatasetError(
                 "there are no points, and the option times pairs other frames with theirs; complete it, "
                 "or prepare without times"
             )
-        lidar = self._stamps(info, "lidar")
-        others = {
-            name: self._stamps(info, name)
-            for name in super().card().streams
-            if name != "lidar" and (self._place(info, name) / self.options.times).exists()
-        }
+        stamped = {name: self._times_of(paths) for name, paths in files.items() if paths}
+        lidar = _stamps(stamped["lidar"])
+        others = {name: _stamps(path) for name, path in stamped.items() if name != "lidar" and path.exists()}
         if modality != "lidar" and modality not in others:
-            raise DatasetError(f"{self._place(info, modality)} has no {self.options.times}")
+            raise DatasetError(f"{stamped[modality].parent} has no {self.options.times}")
         pairs = {
             name: synchronise(
                 lidar, stamps, largest_gap_s=self.options.largest_gap_s, lidar_shift_s=self.options.lidar_shift_s
@@ -168,18 +169,27 @@ class PointsFolder(FolderBuilder):
             return _taken(found, pair.other[np.isin(pair.lidar, kept)], len(others[modality]), self.options.times)
         return _taken(found, kept, len(lidar), self.options.times)
 
-    def _place(self, info: SequenceInfo, modality: str) -> Path:
-        assert self.source is not None
-        return self.source / info.sequence_id / modality
+    def _times_of(self, paths: Sequence[Path]) -> Path:
+        """Where the seconds of these frames are told: beside them."""
+        folders = list(dict.fromkeys(path.parent for path in paths))
+        if len(folders) > 1:
+            raise DatasetError(
+                f"frames lie in {len(folders)} folders (first: {folders[0]}, {folders[1]}), and the option times needs "
+                "them in one, with the file of their seconds"
+            )
+        return folders[0] / self.options.times
 
-    def _stamps(self, info: SequenceInfo, modality: str) -> NDArray[np.float64]:
-        path = self._place(info, modality) / self.options.times
-        with reading(path):
-            words = read_regular_file(path, _MOST_STAMP_BYTES).decode("ascii", "replace").split()
-            try:
-                return np.array([float(word) for word in words])
-            except ValueError as error:
-                raise DatasetError(f"{path} must hold a number of seconds in each line: {error}") from error
+    def _is_known(self, path: Path) -> bool:
+        return path.name == self.options.times
+
+
+def _stamps(path: Path) -> NDArray[np.float64]:
+    with reading(path):
+        words = read_regular_file(path, _MOST_STAMP_BYTES).decode("ascii", "replace").split()
+        try:
+            return np.array([float(word) for word in words])
+        except ValueError as error:
+            raise DatasetError(f"{path} must hold a number of seconds in each line: {error}") from error
 
 
 def _taken(found: Frames, chosen: NDArray[np.int64], num: int, file: str) -> Frames:

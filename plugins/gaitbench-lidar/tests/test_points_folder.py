@@ -137,6 +137,45 @@ def test_frames_of_one_moment(source: Path) -> None:
     assert len(rates) == 1
 
 
+@pytest.mark.parametrize(
+    ("place", "more"),
+    [
+        pytest.param(
+            "{walk}/{sensor}",
+            {"patterns": {"lidar": "velodyne/*.npy", "silhouette": "cam/*.npy"}},
+            id="patterns",
+        ),
+        pytest.param("{sensor}/{walk}", {"levels": "modality/subject/condition/view"}, id="level"),
+    ],
+)
+def test_stamps_lie_beside_the_frames_wherever_these_are(
+    source: Path, tmp_path: Path, place: str, more: dict[str, Any]
+) -> None:
+    write_times(source)
+    names = {"lidar": "velodyne", "silhouette": "cam"} if "patterns" in more else {}
+    moved = tmp_path / "moved"
+    for folder in source.glob("*/*/*/*"):
+        walk = folder.parent.relative_to(source)
+        shutil.copytree(folder, moved / place.format(walk=walk, sensor=names.get(folder.name, folder.name)))
+    builder = PointsFolder(options(times="times.txt", **more), moved)
+    (masks,) = builder.frames(builder.sequences()[:1], "silhouette")
+    assert not isinstance(masks, Absent), masks
+    assert masks[:, 0, 0, 0].tolist() == [1, 4, 7, 10]
+    assert not builder.left_out(), "the stamps are read"
+
+
+def test_frames_in_two_folders_have_no_stamps(source: Path) -> None:
+    write_times(source)
+    for walk in source.glob("*/*/*"):
+        (walk / "later").mkdir()
+        (walk / "lidar/3.npy").rename(walk / "later/3.npy")
+    patterns = {"lidar": "l*/*.npy", "silhouette": "silhouette/*.npy"}
+    builder = PointsFolder(options(times="times.txt", patterns=patterns), source)
+    (absent,) = builder.frames(builder.sequences()[:1], "silhouette")
+    assert isinstance(absent, Absent)
+    assert "frames lie in 2 folders" in absent.reason
+
+
 def test_lidar_frames_without_a_partner_go(source: Path) -> None:
     write_times(source)
     first = source / "000/nm-01/090"

@@ -29,7 +29,8 @@ __all__ = ["MODALITIES", "SgCrossGaitConfig"]
 
 _Source = Literal["annotations", "attributes", "views"]
 
-_SIDE = re.compile(r"\b(left|right)\b", re.IGNORECASE)
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_SIDE = re.compile(r"(left|right)(hand(ed)?|sided?|wards?|most)?", re.IGNORECASE)
 
 MODALITIES = ("silhouette", "lidar-depth")
 """What the model compares: 2D first, then 3D."""
@@ -161,10 +162,10 @@ class SgCrossGaitConfig(BaseModel, Describing, frozen=True, extra="forbid", use_
 
     @property
     def tells_sides(self) -> str:
-        """The first text or class that tells left from right, and so is wrong of a mirrored walk; empty for none."""
-        classes = [name for each in self.attributes if self.has_mt for name in each.classes]
-        told = [*(self.sentences if self.has_text else ()), *classes]
-        return next((words for words in told if _SIDE.search(words)), "")
+        """The first text, attribute or class that tells left from right: wrong of a mirrored walk; empty for none."""
+        named = [(each.name, each.title, *each.classes) for each in self.attributes if self.has_mt]
+        told = [*(self.sentences if self.has_text else ()), *(words for names in named for words in names)]
+        return next((words for words in told if any(map(_SIDE.fullmatch, _WORD.findall(words)))), "")
 
     def described(self, data: "GaitDataset") -> Description:
         """Tell of training sequences what ``source`` says.

@@ -237,6 +237,8 @@ def test_training_on_one_modality_and_clips_of_another_size_are_refused(whole: M
         model(GaitBatch({"silhouette": torch.zeros(2, 1, 3, 16, 12)}, {"silhouette": torch.tensor([3, 3])}))
 
 
+HANDS = ({"name": "bag", "title": "Bag", "classes": ("left_hand", "none")},)
+BAG = ({"name": "bagLeft", "title": "Bag", "classes": ("no", "yes")},)
 MIRRORED = Stage(name="first", augment=AugmentConfig(flip=0.5))
 
 
@@ -245,6 +247,8 @@ MIRRORED = Stage(name="first", augment=AugmentConfig(flip=0.5))
     [
         pytest.param({}, "'A person walking, seen from the left.'", id="text"),
         pytest.param({"has_text": False}, "'left'", id="class"),
+        pytest.param({"has_text": False, "attributes": HANDS}, "'left_hand'", id="underscore"),
+        pytest.param({"has_text": False, "attributes": BAG}, "'bagLeft'", id="name"),
     ],
 )
 def test_mirrored_clips_are_refused_where_left_is_told_from_right(
@@ -262,7 +266,10 @@ def test_mirrored_clips_are_refused_where_left_is_told_from_right(
     "fields",
     [
         pytest.param({"has_text": False, "has_mt": False}, id="nothing-told"),
-        pytest.param({"sentences": ("An upright person.",), "has_mt": False}, id="no-sides"),
+        pytest.param(
+            {"sentences": ("An upright person of forthright gait, the bright leftovers in a bag.",), "has_mt": False},
+            id="no-sides",
+        ),
     ],
 )
 def test_mirrored_clips_are_taken_where_it_is_not(fields: dict[str, Any], whole: Make, pairs: Pairs) -> None:

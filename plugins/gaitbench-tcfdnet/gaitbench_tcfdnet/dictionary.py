@@ -93,6 +93,12 @@ class Dictionary(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
         sizes = {modality: len(self.of(modality)) for modality in MODALITIES}
         if len(set(sizes.values())) > 1 or not all(sizes.values()):
             raise ValueError(f"both modalities need as many sentences, and some; there are {sizes}")
+        one, other = (set(self.of(modality)) for modality in MODALITIES)
+        if one == other:
+            raise ValueError(
+                f"{' and '.join(MODALITIES)} have the same sentences, which tell of neither what the other does not "
+                "show; write sentences for each"
+            )
         return self
 
     def of(self, modality: str) -> tuple[str, ...]:

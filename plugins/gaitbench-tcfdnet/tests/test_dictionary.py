@@ -179,6 +179,9 @@ def test_an_altered_file_is_refused(view: str, sentences: list[str], match: str,
         pytest.param({"silhouette": ["a"]}, "this one of silhouette", id="one-modality"),
         pytest.param({**OWN, "rgb": ["a", "b"]}, "of silhouette, lidar-depth, rgb", id="three"),
         pytest.param({**OWN, "lidar-depth": ["a"]}, "need as many sentences", id="unequal"),
+        pytest.param(
+            {"silhouette": ["a b", "c"], "lidar-depth": ["c", "a b"]}, "lidar-depth have the same sentences", id="same"
+        ),
         pytest.param({"silhouette": [], "lidar-depth": []}, "need as many sentences", id="empty"),
         pytest.param({**OWN, "silhouette": ["a", " ... "]}, "sentence 1 of silhouette has no word", id="no-word"),
         pytest.param({**OWN, "silhouette": ["a", "b\x1b"]}, "sentence 1 of silhouette is no plain line", id="control"),
