@@ -287,7 +287,8 @@ def _mend(square: Tensor, row: Tensor, column: Tensor, norm: Tensor) -> None:
     exact += (twice.square().sum(1) / 4)[:, None]
     exact += right.square().sum(0)
     square.mul_(1 - is_close).add_(exact.float().mul_(is_close))
-    is_nearly_same = exact < NEARLY_SAME * norm
+    # Padding has a large norm, and is not close.
+    is_nearly_same = (exact < NEARLY_SAME * norm) & is_close.bool()
     at = is_nearly_same.nonzero()
     left, right = twice.div_(-2), right.T
     if 16 * len(at) > square.numel():

@@ -140,6 +140,18 @@ def test_a_pair_is_mended_alike_whoever_its_neighbours_are(apart: float) -> None
     assert torch.equal(many[:, :200], crowded.expand(256, -1))
 
 
+def test_padding_is_not_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles are padded with pairs of zeros; no pair here is so close that its difference is needed."""
+
+    def unneeded(left: Tensor, right: Tensor) -> Tensor:
+        raise AssertionError(f"differences of {len(left)} x {len(right)} pairs")
+
+    probe, gallery = 30 + embeddings(0, 70, 64, 2), 30 + embeddings(1, 300, 64, 2)
+    expected = part_distance(probe, gallery)
+    monkeypatch.setattr(distance_tiles, "_square_of_difference", unneeded)
+    torch.testing.assert_close(DistanceTiles(probe, gallery).rows(0, 70), expected, rtol=1e-6, atol=0)
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e30, 1.8e19])
 def test_values_that_float32_cannot_compare(bad: float) -> None:
     gallery = embeddings(1, 300, 4, 2)
