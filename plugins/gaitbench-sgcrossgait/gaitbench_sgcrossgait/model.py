@@ -91,6 +91,8 @@ class SgCrossGait(GaitModel, Explainable):
     def __init__(self, config: SgCrossGaitConfig) -> None:
         super().__init__(config)
         width, num_parts = config.width, sum(config.bins)
+        # Once, not in every step: there may be thousands of texts.
+        self._side = config.tells_sides
         self.encoders = nn.ModuleDict(
             {
                 spec.modality: ResNet9(
@@ -187,10 +189,10 @@ class SgCrossGait(GaitModel, Explainable):
             ModelError: The batch had one modality only, or neither labels, texts nor attributes where they are needed.
             UsageError: The stage mirrors clips, and what is told of them tells left from right.
         """
-        if stage.augment.flip and (told := self.config.tells_sides):
+        if stage.augment.flip and self._side:
             raise UsageError(
                 f"stage {stage.name!r} mirrors clips (augment.flip {stage.augment.flip:g}), of which training tells "
-                f"left from right: {told!r}; set augment.flip=0, or tell nothing (has_text=false, has_mt=false)"
+                f"left from right: {self._side!r}; set augment.flip=0, or tell nothing (has_text=false, has_mt=false)"
             )
         if set(output.by_modality) != set(MODALITIES):
             raise ModelError(f"SG-CrossGait trains on {' and '.join(MODALITIES)} together; the batch had one of them")
